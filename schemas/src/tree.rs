@@ -264,7 +264,10 @@ mod tests {
              {\"blob\":\"9f56012a177ecf6d987186c924df7e209cc9ded12e8000a4d1f7d83e38ac6389\",\"executable\":true,\"path\":\"b/run.sh\",\"size\":8}],\
              \"format\":\"begat-tree-1\"}"
         );
-        assert_eq!(tree.digest().to_string(), "9f291d087cadda426c230357bfd10b430e285766c41d8455cd88515734798b29");
+        assert_eq!(
+            tree.digest().to_string(),
+            "9f291d087cadda426c230357bfd10b430e285766c41d8455cd88515734798b29"
+        );
         assert_eq!(Tree::from_manifest(text.as_bytes()).unwrap(), tree);
     }
 

@@ -1,0 +1,28 @@
+//! What the HTTP API takes and gives. `begat --json` prints the same shapes.
+
+mod generate;
+mod launch;
+mod lineage;
+mod problem;
+mod refs;
+mod reproduce;
+mod run;
+mod store;
+
+pub use generate::{GenerateEvent, GenerateRequest, Message};
+pub use launch::{
+    LaunchRequest, LaunchState, LaunchView, Plan, PlanAction, PlanDifference, PlannedStage,
+    Producer, StageState, StageView,
+};
+pub use lineage::{Lineage, LineageEdge, LineageNode, LineageNodeKind};
+pub use problem::Problem;
+pub use refs::{Candidate, CandidateKind, RefChange, RefPut, RefView, Resolution};
+pub use reproduce::{
+    FileVerdict, OutputVerdict, ReproduceRequest, ReproduceState, ReproduceView, RunVerdict,
+    TensorVerdict,
+};
+pub use run::{AttemptView, InputView, LogChunk, MetricsView, RunDetail, RunView, StreamEvent};
+pub use store::{
+    DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Missing, ObjectFault, TreeAdded,
+    UsageEntry, Version,
+};

@@ -1,0 +1,105 @@
+//! `evaluate`: what a checkpoint is worth on held-out data.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ArtifactType, BadValue, InputSpec, KindSpec, Params, at_least_one, in_range};
+
+/// A rule that scores a completion against its reference from 0 to 1, without a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GoldRule {
+    /// Likeness of a Rust function signature to the reference, as the demo data needs.
+    RustSignature,
+}
+
+/// Parameters of `evaluate`. Held-out loss is always measured, on completions only where rows have them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvaluateParams {
+    /// Prompts to complete: the first ones of the dataset.
+    #[serde(default)]
+    pub prompts: u32,
+    /// Longest completion, in tokens.
+    #[serde(default = "max_new_tokens")]
+    pub max_new_tokens: u32,
+    /// Divides the logits before sampling; prompts are completed greedily besides.
+    #[serde(default = "one")]
+    pub temperature: f64,
+    /// Number of likeliest tokens to sample from; 0 means all.
+    #[serde(default)]
+    pub top_k: u32,
+    /// Probability mass of likeliest tokens to sample from.
+    #[serde(default = "one")]
+    pub top_p: f64,
+    /// Texts that end a completion where they begin to appear.
+    #[serde(default)]
+    pub stop: Vec<String>,
+    /// The rule that scores completions against the dataset's.
+    #[serde(default)]
+    pub gold: Option<GoldRule>,
+    /// Longest sequence in tokens; what is longer loses its end.
+    #[serde(default = "max_length")]
+    pub max_length: u32,
+    /// Sequences in one forward pass.
+    #[serde(default = "batch")]
+    pub per_device_eval_batch_size: u32,
+}
+
+const fn max_new_tokens() -> u32 {
+    48
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+const fn max_length() -> u32 {
+    256
+}
+
+const fn batch() -> u32 {
+    32
+}
+
+impl Params for EvaluateParams {
+    const SPEC: KindSpec = KindSpec {
+        name: "evaluate",
+        revision: 1,
+        seeded: true,
+        inputs: Some(&[
+            InputSpec {
+                name: "model",
+                artifact: ArtifactType::Model,
+                required: true,
+            },
+            InputSpec {
+                name: "dataset",
+                artifact: ArtifactType::Dataset,
+                required: true,
+            },
+        ]),
+        outputs: &[("report", ArtifactType::Report)],
+    };
+
+    fn check(&self) -> Result<(), BadValue> {
+        in_range("temperature", self.temperature, 0.0, 100.0)?;
+        in_range("top_p", self.top_p, 1e-6, 1.0)?;
+        at_least_one("max_new_tokens", self.max_new_tokens.into())?;
+        at_least_one("max_length", self.max_length.into())?;
+        at_least_one(
+            "per_device_eval_batch_size",
+            self.per_device_eval_batch_size.into(),
+        )?;
+        if self.gold.is_some() && self.prompts == 0 {
+            return Err(BadValue::new(
+                "prompts",
+                "at least 1, since `gold` scores completions",
+                0,
+            ));
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(BadValue::new("stop", "no empty text", "\"\""));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,349 @@
+//! The stage kinds: what each takes, gives, and may be told.
+//!
+//! A kind is one file here and one line in `kinds!`. The fields of its parameters are *identity*: they change the
+//! result by intent and so belong to the run id. What only changes how the work is done is [`crate::Execution`].
+
+mod command;
+mod evaluate;
+mod optimization;
+mod pretrain;
+mod sft;
+mod tokenizer;
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use command::{CommandParams, SOURCE_INPUT};
+pub use evaluate::{EvaluateParams, GoldRule};
+pub use optimization::{Dtype, OptimizationParams, Scheduler};
+pub use pretrain::PretrainParams;
+pub use sft::SftParams;
+pub use tokenizer::TokenizerParams;
+
+use crate::OutputName;
+
+/// What a tree is to the stages that take and give it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactType {
+    /// A Hugging Face folder with a language model.
+    Model,
+    /// A Hugging Face folder with a sequence classifier of one label.
+    RewardModel,
+    /// A folder with `tokenizer.json`.
+    Tokenizer,
+    /// JSON Lines files.
+    Dataset,
+    /// `metrics.json` and what belongs to it.
+    Report,
+    /// Anything else; only `command` stages take it and give it.
+    Files,
+}
+
+impl fmt::Display for ArtifactType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Model => "model",
+            Self::RewardModel => "reward_model",
+            Self::Tokenizer => "tokenizer",
+            Self::Dataset => "dataset",
+            Self::Report => "report",
+            Self::Files => "files",
+        })
+    }
+}
+
+/// An input that a kind takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// What it must be.
+    pub artifact: ArtifactType,
+    /// Whether the stage cannot do without it.
+    pub required: bool,
+}
+
+/// What a kind is, apart from its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct KindSpec {
+    /// Its name in recipes.
+    pub name: &'static str,
+    /// Grows when, and only when, the kind's arithmetic changes.
+    pub revision: u32,
+    /// Whether its result depends on a seed.
+    pub seeded: bool,
+    /// The inputs it takes; `None` if the recipe may name any.
+    pub inputs: Option<&'static [InputSpec]>,
+    /// The outputs it gives, the main one first; empty if its parameters say.
+    pub outputs: &'static [(&'static str, ArtifactType)],
+}
+
+/// A parameter whose value cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}, found {found}")]
+pub struct BadValue {
+    /// The parameter, as a dotted path below its stage.
+    pub key: String,
+    /// What may stand there.
+    pub expected: String,
+    /// What stands there.
+    pub found: String,
+    /// The key that was probably meant.
+    pub nearest: Option<String>,
+}
+
+impl BadValue {
+    /// A value of `key` that is not as expected.
+    pub fn new(
+        key: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+            nearest: None,
+        }
+    }
+
+    pub(crate) fn below(mut self, parent: &str) -> Self {
+        self.key = format!("{parent}.{}", self.key);
+        self
+    }
+}
+
+trait Params: Serialize + serde::de::DeserializeOwned + JsonSchema {
+    const SPEC: KindSpec;
+
+    fn check(&self) -> Result<(), BadValue>;
+
+    fn outputs(&self) -> Vec<(OutputName, ArtifactType)> {
+        Self::SPEC
+            .outputs
+            .iter()
+            .map(|(name, artifact)| (output_name(name), *artifact))
+            .collect()
+    }
+}
+
+fn output_name(name: &str) -> OutputName {
+    OutputName::new(name).expect("the kinds' own output names are names")
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident($params:ty) = $name:literal,)*) => {
+        /// The kinds of stages.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum StageKind {
+            $($(#[$doc])* #[serde(rename = $name)] $kind,)*
+        }
+
+        /// A kind with its parameters, checked.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum StageParams {
+            $($(#[$doc])* $kind($params),)*
+        }
+
+        impl StageKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// What the kind is, apart from its parameters.
+            pub const fn spec(self) -> KindSpec {
+                match self { $(Self::$kind => <$params as Params>::SPEC,)* }
+            }
+
+            /// The schema of its parameters.
+            pub fn params_schema(self) -> Schema {
+                match self { $(Self::$kind => schema_for!($params),)* }
+            }
+        }
+
+        impl StageParams {
+            /// Reads the parameters of `kind`; unknown keys are errors that name the nearest known one.
+            pub fn from_value(kind: StageKind, value: &Value) -> Result<Self, BadValue> {
+                check_keys(value, &kind.params_schema())?;
+                match kind { $(StageKind::$kind => read::<$params>(value).map(Self::$kind),)* }
+            }
+
+            /// The kind.
+            pub const fn kind(&self) -> StageKind {
+                match self { $(Self::$kind(_) => StageKind::$kind,)* }
+            }
+
+            /// The parameters with every default filled in.
+            pub fn to_value(&self) -> Value {
+                match self { $(Self::$kind(params) => serde_json::to_value(params),)* }
+                    .expect("checked parameters are finite numbers, texts, lists and tables")
+            }
+
+            /// The outputs the stage gives, the main one first.
+            pub fn outputs(&self) -> Vec<(OutputName, ArtifactType)> {
+                match self { $(Self::$kind(params) => params.outputs(),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Trains a byte-level BPE tokenizer.
+    Tokenizer(TokenizerParams) = "tokenizer",
+    /// Trains a language model from its initialisation.
+    Pretrain(PretrainParams) = "pretrain",
+    /// Fine-tunes a language model on prompts with completions.
+    Sft(SftParams) = "sft",
+    /// Measures a checkpoint on held-out data.
+    Evaluate(EvaluateParams) = "evaluate",
+    /// Runs any program that keeps the stage contract.
+    Command(CommandParams) = "command",
+}
+
+impl StageKind {
+    /// The kind's name in recipes.
+    pub const fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The kind called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// The parameters' names.
+    pub fn keys(self) -> Vec<String> {
+        property_names(&self.params_schema())
+    }
+}
+
+impl fmt::Display for StageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+fn read<P: Params>(value: &Value) -> Result<P, BadValue> {
+    let params: P = typed(value)?;
+    params.check()?;
+    Ok(params)
+}
+
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, BadValue> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let key = error.path().to_string();
+        let reason = error.into_inner().to_string();
+        // serde names a missing field in its message, never in the path.
+        let missing = reason
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split('`').next());
+        match missing {
+            Some(field) => BadValue::new(join(&key, field), "a value", "nothing"),
+            None => unknown_field(&key, &reason).unwrap_or_else(|| mistyped(&key, &reason)),
+        }
+    })
+}
+
+/// serde's own complaint about an unknown field, as ours.
+fn unknown_field(key: &str, reason: &str) -> Option<BadValue> {
+    let mut quoted = reason.strip_prefix("unknown field `")?.split('`');
+    let field = quoted.next()?;
+    let known: Vec<String> = quoted
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let mut error = unknown_key(field, &known);
+    if !key.ends_with(field) {
+        error.key = join(key, field);
+    } else {
+        error.key = key.to_owned();
+    }
+    Some(error)
+}
+
+fn join(parent: &str, field: &str) -> String {
+    if parent == "." {
+        field.to_owned()
+    } else {
+        format!("{parent}.{field}")
+    }
+}
+
+fn mistyped(key: &str, reason: &str) -> BadValue {
+    let reason = reason
+        .trim_start_matches("invalid type: ")
+        .trim_start_matches("invalid value: ");
+    match reason.rsplit_once(", expected ") {
+        Some((found, expected)) => BadValue::new(key, expected, found),
+        None => BadValue::new(key, "another value", reason),
+    }
+}
+
+pub(crate) fn property_names(schema: &Schema) -> Vec<String> {
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+pub(crate) fn check_keys(value: &Value, schema: &Schema) -> Result<(), BadValue> {
+    let Some(table) = value.as_object() else {
+        return Err(BadValue::new(".", "a table", value));
+    };
+    let known = property_names(schema);
+    match table.keys().find(|key| !known.contains(key)) {
+        None => Ok(()),
+        Some(key) => Err(unknown_key(key, &known)),
+    }
+}
+
+pub(crate) fn unknown_key(key: &str, known: &[String]) -> BadValue {
+    let nearest = nearest(key, known.iter().map(String::as_str));
+    let mut error = BadValue::new(
+        key,
+        nearest.as_ref().map_or_else(
+            || format!("one of {}", known.join(", ")),
+            |name| format!("a known key, such as `{name}`"),
+        ),
+        "an unknown key",
+    );
+    error.nearest = nearest;
+    error
+}
+
+/// The known name that `found` probably meant.
+pub(crate) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|name| (strsim::jaro_winkler(found, name), name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_owned())
+}
+
+fn in_range(key: &str, value: f64, low: f64, high: f64) -> Result<(), BadValue> {
+    if value.is_finite() && value >= low && value <= high {
+        Ok(())
+    } else {
+        Err(BadValue::new(
+            key,
+            format!("a number from {low} to {high}"),
+            value,
+        ))
+    }
+}
+
+fn at_least_one(key: &str, value: u64) -> Result<(), BadValue> {
+    if value >= 1 {
+        Ok(())
+    } else {
+        Err(BadValue::new(key, "at least 1", value))
+    }
+}
