@@ -321,9 +321,10 @@ pub(crate) fn unknown_key(key: &str, known: &[String]) -> BadValue {
 
 /// The known name that `found` probably meant.
 pub(crate) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let one_slip = |name: &str| strsim::damerau_levenshtein(found, name) == 1;
     known
         .map(|name| (strsim::jaro_winkler(found, name), name))
-        .filter(|(likeness, _)| *likeness > 0.75)
+        .filter(|(likeness, name)| *likeness > 0.75 || one_slip(name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name.to_owned())
 }

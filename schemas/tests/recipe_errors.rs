@@ -1,0 +1,171 @@
+//! What a mistake in a recipe looks like: file, line, key, and what was probably meant.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use begat_schemas::recipe::{Override, parse};
+
+const GOOD: &str = r#"name = "r"
+model = "tiny"
+[stages.tokenizer]
+kind = "tokenizer"
+inputs.corpus = "c"
+vocab_size = 300
+[stages.pretrain]
+kind = "pretrain"
+inputs = { corpus = "c", tokenizer = "@tokenizer" }
+max_steps = 5
+max_length = 8
+per_device_train_batch_size = 1
+learning_rate = 1e-3
+[stages.sft]
+kind = "sft"
+inputs = { model = "@pretrain", dataset = "d" }
+max_length = 8
+per_device_train_batch_size = 1
+learning_rate = 1e-3
+"#;
+
+const TINY: &str = "model_type = \"gpt2\"\nn_embd = 8\nn_layer = 1\nn_head = 2\nn_positions = 8\n";
+
+fn error_of(text: &str, model: &str, overrides: &[&str]) -> String {
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    let load = |name: &str| match name {
+        "tiny" => Ok(("models/tiny.toml".to_owned(), model.to_owned())),
+        _ => Err(format!("there is no model `{name}`")),
+    };
+    match parse("r.toml", "r", text, &overrides, &load) {
+        Ok(_) => "no error".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn check(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    assert_eq!(error_of(&GOOD.replacen(from, to, 1), TINY, &[]), expected);
+}
+
+#[test]
+fn the_good_one_is_good() {
+    assert_eq!(error_of(GOOD, TINY, &[]), "no error");
+}
+
+#[test]
+fn syntax() {
+    let error = error_of("name = \"r\"\nstages = [\n", TINY, &[]);
+    assert!(error.starts_with("r.toml:"), "{error}");
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    check(
+        "name = \"r\"",
+        "nam = \"r\"",
+        "r.toml:1: nam: unknown key; did you mean `name`?",
+    );
+    check(
+        "max_steps",
+        "max_step",
+        "r.toml:10: stages.pretrain.max_step: unknown key; did you mean `max_steps`?",
+    );
+    check(
+        "kind = \"sft\"",
+        "kind = \"stf\"",
+        "r.toml:15: stages.sft.kind: unknown stage kind `stf`: expected one of tokenizer, pretrain, sft, evaluate, \
+         command; did you mean `sft`?",
+    );
+}
+
+#[test]
+fn wrong_types_and_values() {
+    check(
+        "vocab_size = 300",
+        "vocab_size = \"many\"",
+        "r.toml:6: stages.tokenizer.vocab_size: expected u32, found string \"many\"",
+    );
+    check(
+        "vocab_size = 300",
+        "vocab_size = 200",
+        "r.toml:6: stages.tokenizer.vocab_size: expected a number from 260 (the bytes and the special tokens) to \
+         1048576, found 200",
+    );
+    check(
+        "learning_rate = 1e-3",
+        "learning_rate = 0",
+        "r.toml:13: stages.pretrain.learning_rate: expected a number above 0, found 0",
+    );
+    check(
+        "max_steps = 5\n",
+        "",
+        "r.toml:7: stages.pretrain.max_steps: expected a value, found nothing",
+    );
+    check(
+        "max_length = 8",
+        "max_length = 9",
+        "r.toml:11: stages.pretrain.max_length: expected at most the model's context of 8 tokens, found 9",
+    );
+    check(
+        "max_steps = 5",
+        "max_steps = 5\nthreads = 0",
+        "r.toml:11: stages.pretrain.threads: expected 1 to 1024, found 0",
+    );
+}
+
+#[test]
+fn inputs() {
+    check(
+        "tokenizer = \"@tokenizer\"",
+        "tokenizer = \"@tokeniser\"",
+        "r.toml:9: stages.pretrain.inputs.tokenizer: there is no stage `tokeniser` in this recipe; did you mean \
+         `@tokenizer`?",
+    );
+    check(
+        "model = \"@pretrain\"",
+        "model = \"@tokenizer\"",
+        "r.toml:16: stages.sft.inputs.model: expected a model, but `@tokenizer` is a tokenizer",
+    );
+    check(
+        "model = \"@pretrain\"",
+        "model = \"@pretrain.weights\"",
+        "r.toml:16: stages.sft.inputs.model: `@pretrain` has no such output; it has model",
+    );
+    check(
+        "dataset = \"d\"",
+        "data = \"d\"",
+        "r.toml:16: stages.sft.inputs: `sft` needs the input `dataset` (a dataset)",
+    );
+    check(
+        "model = \"@pretrain\"",
+        "model = \"@sft\"",
+        "r.toml:16: stages.sft.inputs: a cycle: @sft needs @sft",
+    );
+}
+
+#[test]
+fn models() {
+    assert_eq!(
+        error_of(GOOD, &TINY.replace("n_head = 2", "n_head = 3"), &[]),
+        "models/tiny.toml:4: n_head: expected a divisor of n_embd = 8, found 3"
+    );
+    assert_eq!(
+        error_of(GOOD, &TINY.replace("n_layer", "n_layers"), &[]),
+        "models/tiny.toml:3: n_layers: unknown key; did you mean `n_layer`?"
+    );
+    check(
+        "\"tiny\"",
+        "\"huge\"",
+        "r.toml:2: model: there is no model `huge`",
+    );
+}
+
+#[test]
+fn overrides_name_the_option() {
+    assert_eq!(
+        error_of(GOOD, TINY, &["stages.sft.learning_rate=-1"]),
+        "--set stages.sft.learning_rate=-1: stages.sft.learning_rate: expected a number above 0, found -1"
+    );
+    assert_eq!(
+        error_of(GOOD, TINY, &["stages.sft.learning_rate=4e-3", "name=other"]),
+        "no error"
+    );
+}
