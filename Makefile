@@ -1,0 +1,52 @@
+# Everything that begat can be asked to do from a clone. `make demo` and `make test` need nothing before them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test build libtorch tools schemas parity bench drill lint install clean
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+libtorch: ## fetch the pinned libtorch (CUDA=1: what a GPU needs besides)
+	@CUDA=$(CUDA) bash daemon/trainer/libtorch/fetch.sh
+
+build: libtorch ## build begatd, begat and begat-stage into target/debug
+	@echo "Building begat; the first time this compiles libtorch's bindings and takes some minutes on two cores." >&2
+	@cargo build --workspace --bins
+
+demo: build ## from real text to two trained, traceable models, in one command
+	@bash configs/demo/run.sh
+
+tools: ## fetch what the tests need of Debian's packages, without root, into .tools
+	@bash tests/tools/fetch.sh
+
+test: libtorch tools ## run every test, and say how many there were
+	@bash tests/tools/test.sh
+
+schemas: ## write the generated JSON Schemas and the OpenAPI document
+	@cargo run --quiet -p begat-schemas --bin begat-schemas
+	@cargo run --quiet -p begatd --bin begatd -- openapi > schemas/json/openapi.json.new
+	@mv schemas/json/openapi.json.new schemas/json/openapi.json
+
+lint: libtorch ## format, clippy with warnings denied, licences, bans and sources
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@bash tests/tools/deny.sh
+
+parity: build ## compare with transformers from PyPI (downloads about 3 GB once)
+	@bash daemon/trainer/parity/run.sh
+
+bench: build tools ## measure, each figure beside a baseline of the same run (downloads about 3 GB once)
+	@bash tests/bench/run.sh
+
+drill: build ## the kill, resume and reproduce tests at demo size
+	@BEGAT_DRILL=1 cargo test -p begat-tests --test system drill -- --nocapture --test-threads=1
+
+install: build ## install the three programs into ~/.cargo/bin
+	@cargo install --quiet --locked --debug --path daemon/server
+	@cargo install --quiet --locked --debug --path client
+	@cargo install --quiet --locked --debug --path daemon/trainer
+
+clean: ## remove what was built, but neither libtorch nor data
+	@cargo clean

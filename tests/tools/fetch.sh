@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Brings the Debian packages that tests use into .tools, without root: promtool (prometheus), b3sum, restic.
+# Where there is no apt, the tests that need them say that they did not run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+folder=.tools
+packages=(prometheus b3sum restic)
+
+present() { [ -x "$folder/usr/bin/promtool" ] && [ -x "$folder/usr/bin/b3sum" ] && [ -x "$folder/usr/bin/restic" ]; }
+present && exit 0
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+	echo "tools: no apt here; tests that need ${packages[*]} will be listed as not run" >&2
+	exit 0
+fi
+mkdir -p "$folder/download"
+echo "tools: fetching ${packages[*]} from Debian's packages" >&2
+(
+	cd "$folder/download"
+	if ! apt-get download -qq "${packages[@]}" 2>apt.log; then
+		# A fresh machine has no package lists yet; without root they go into a folder of our own.
+		options=()
+		if [ "$(id -u)" != 0 ]; then
+			mkdir -p ../lists/partial
+			options=(-o "Dir::State::Lists=$PWD/../lists")
+		fi
+		apt-get "${options[@]}" update -qq
+		apt-get "${options[@]}" download -qq "${packages[@]}"
+	fi
+)
+for package in "$folder"/download/*.deb; do
+	dpkg-deb -x "$package" "$folder"
+done
+present || { echo "tools: the packages came, but not the programs expected in them: see $folder" >&2; exit 1; }
