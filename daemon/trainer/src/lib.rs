@@ -1,1 +1,23 @@
-//! Placeholder until the crate's first commit.
+//! The stages of a training recipe on libtorch.
+//!
+//! Below the stages lie: models ([`Model`]) over packed sequences ([`Pack`]), a training step ([`Trainer`]), losses
+//! ([`loss`]), generation, and the settings that make all of it deterministic ([`device`]). No network, no store, no clock.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cuda;
+pub mod device;
+mod error;
+pub mod loss;
+mod model;
+mod random;
+mod shim;
+pub mod tensors;
+mod train;
+
+pub use error::{Error, Result};
+pub use model::{Architecture, Head, Model, ModelConfig, Pack};
+pub use random::Stream;
+pub use tch::{Device, Kind, Tensor};
+pub use train::{
+    AdamW, Measured, Objective, Outcome, Pass, Schedule, Trainer, TrainerOptions, Unit,
+};

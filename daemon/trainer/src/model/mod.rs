@@ -1,0 +1,308 @@
+//! The two model families, on the same inputs and outputs.
+//!
+//! Everything works on *packs*: sequences laid end to end without padding. Attention never crosses from one sequence to
+//! another and positions start at 0 in each, so packing is exact, mixed lengths cost nothing, and a sequence's results do
+//! not depend on its neighbours.
+
+mod config;
+mod files;
+mod gpt2;
+mod initialise;
+mod llama;
+mod ops;
+mod pack;
+mod parameters;
+
+pub use config::{Architecture, Head, ModelConfig};
+pub use pack::Pack;
+
+use crate::{
+    error::{Error, Result},
+    tensors::Named,
+};
+pub(crate) use ops::{Compute, Qkv};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// A model: its configuration and its parameters.
+#[derive(Debug)]
+pub struct Model {
+    config: ModelConfig,
+    parameters: Named,
+    network: Network,
+    compute: Compute,
+}
+
+#[derive(Debug)]
+enum Network {
+    Gpt2(gpt2::Network),
+    Llama(llama::Network),
+}
+
+impl Model {
+    /// A fresh model; every value is a function of the seed.
+    pub fn initialise(config: &ModelConfig, seed: u64, device: Device) -> Result<Self> {
+        config.validate("model")?;
+        let named = initialise::initialise(config, seed)?;
+        let placed = named
+            .into_iter()
+            .map(|(name, tensor)| Ok((name, tensor.f_to_device(device)?)));
+        Self::from_parameters(
+            config.clone(),
+            placed.collect::<Result<_>>()?,
+            Compute::new(device, Kind::Float),
+        )
+    }
+
+    /// Loads a Hugging Face model folder (one file or shards; float32, bfloat16 or float16).
+    pub fn load(folder: &Path, device: Device) -> Result<Self> {
+        let config = ModelConfig::load(folder)?;
+        let parameters = files::load(folder, &config, device)?;
+        Self::from_parameters(config, parameters, Compute::new(device, Kind::Float))
+    }
+
+    /// Writes `config.json` and `model.safetensors`; the same model gives the same bytes.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        files::save(folder, &self.config, &self.parameters)
+    }
+
+    /// This model with a fresh score head in place of the logits (or as it is, if it has one).
+    pub fn into_score_model(self, seed: u64) -> Result<Self> {
+        if self.config.head == Head::Score {
+            return Ok(self);
+        }
+        let config = ModelConfig {
+            head: Head::Score,
+            ..self.config
+        };
+        let device = self.compute.device;
+        let fresh = parameters::list(&config)
+            .pop()
+            .ok_or_else(|| Error::Invalid("a model without parameters".into()))?;
+        let mut kept = self.parameters;
+        kept.retain(|(name, _)| name != "lm_head.weight");
+        kept.push((
+            fresh.name.clone(),
+            initialise::fill(&fresh, seed)?.f_to_device(device)?,
+        ));
+        Self::from_parameters(config, kept, self.compute)
+    }
+
+    pub(crate) fn from_parameters(
+        config: ModelConfig,
+        parameters: Named,
+        compute: Compute,
+    ) -> Result<Self> {
+        let mut source = Source::new(&parameters);
+        let network = match config.architecture {
+            Architecture::Gpt2 => Network::Gpt2(gpt2::Network::new(&config, &mut source)?),
+            Architecture::Llama => {
+                Network::Llama(llama::Network::new(&config, &mut source, compute.device)?)
+            }
+        };
+        Ok(Self {
+            config,
+            parameters,
+            network,
+            compute,
+        })
+    }
+
+    /// A model over the same storage whose parameters are leaves of their own: gradients do not mix, updates are shared.
+    pub(crate) fn replica(&self, compute: Compute) -> Result<Self> {
+        let leaf = |tensor: &Tensor| tensor.f_detach()?.f_requires_grad_(true);
+        self.rebuilt(leaf, compute)
+    }
+
+    /// A model over the same storage that another thread can own; no gradients.
+    pub fn share(&self) -> Result<Self> {
+        self.rebuilt(Tensor::f_detach, self.compute)
+    }
+
+    /// A deep copy, such as a frozen reference model.
+    pub fn duplicate(&self) -> Result<Self> {
+        self.rebuilt(crate::tensors::copy, self.compute)
+    }
+
+    fn rebuilt(
+        &self,
+        each: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>,
+        compute: Compute,
+    ) -> Result<Self> {
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| Ok((name.clone(), each(tensor)?)));
+        let mut model = Self::from_parameters(
+            self.config.clone(),
+            parameters.collect::<Result<_>>()?,
+            compute,
+        )?;
+        if let (Network::Llama(new), Network::Llama(old)) = (&mut model.network, &self.network) {
+            new.share_tables(old);
+        }
+        Ok(model)
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Sets the token ids that `config.json` names.
+    pub fn set_special_tokens(&mut self, bos: Option<i64>, eos: Option<i64>, pad: Option<i64>) {
+        (
+            self.config.bos_token_id,
+            self.config.eos_token_id,
+            self.config.pad_token_id,
+        ) = (bos, eos, pad);
+    }
+
+    /// Its parameters by Hugging Face's names.
+    #[must_use]
+    pub fn parameters(&self) -> &[(String, Tensor)] {
+        &self.parameters
+    }
+
+    /// How many numbers it learns.
+    #[must_use]
+    pub fn parameter_count(&self) -> u64 {
+        self.parameters
+            .iter()
+            .map(|(_, tensor)| tensor.numel() as u64)
+            .sum()
+    }
+
+    /// Where it lives.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.compute.device
+    }
+
+    pub(crate) fn compute(&self) -> Compute {
+        self.compute
+    }
+
+    /// Final hidden states (after the last norm), one row per token of the pack: [tokens, hidden].
+    pub fn hidden(&self, pack: &Pack) -> Result<Tensor> {
+        self.check(pack)?;
+        let mut state = self.embed(pack.tokens(), pack.positions())?;
+        for layer in 0..self.layer_count() {
+            state = self.layer(layer, &state, pack.positions(), &mut |qkv| qkv.attend(pack))?;
+        }
+        self.final_norm(&state)
+    }
+
+    pub(crate) fn layer_count(&self) -> usize {
+        self.config.num_hidden_layers as usize
+    }
+
+    pub(crate) fn embed(&self, tokens: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        match &self.network {
+            Network::Gpt2(network) => network.embed(tokens, positions, self.compute),
+            Network::Llama(network) => network.embed(tokens, self.compute),
+        }
+    }
+
+    /// One block; `attend` says what the queries may see.
+    pub(crate) fn layer(
+        &self,
+        layer: usize,
+        state: &Tensor,
+        positions: &Tensor,
+        attend: &mut dyn FnMut(Qkv) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        match &self.network {
+            Network::Gpt2(network) => network.layer(layer, state, attend, self.compute),
+            Network::Llama(network) => network.layer(layer, state, positions, attend, self.compute),
+        }
+    }
+
+    pub(crate) fn final_norm(&self, state: &Tensor) -> Result<Tensor> {
+        match &self.network {
+            Network::Gpt2(network) => network.final_norm(state, self.compute),
+            Network::Llama(network) => network.final_norm(state, self.compute),
+        }
+    }
+
+    /// The output matrix: [vocabulary, hidden].
+    pub(crate) fn output_matrix(&self) -> Result<&Tensor> {
+        let matrix = match &self.network {
+            Network::Gpt2(network) => network.output(),
+            Network::Llama(network) => network.output(),
+        };
+        if self.config.head == Head::Score {
+            return Err(Error::Invalid(
+                "this model has a score head and gives no logits".into(),
+            ));
+        }
+        Ok(matrix)
+    }
+
+    /// Logits in float32: [tokens, vocabulary].
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        let logits = self.compute.linear(hidden, self.output_matrix()?, None)?;
+        Ok(logits.f_to_kind(Kind::Float)?)
+    }
+
+    /// The score of each position, in float32: [tokens].
+    pub fn scores(&self, hidden: &Tensor) -> Result<Tensor> {
+        let weight = self
+            .parameters
+            .iter()
+            .find(|(name, _)| name == "score.weight")
+            .map(|(_, tensor)| tensor);
+        let weight = weight.ok_or_else(|| Error::Invalid("this model has no score head".into()))?;
+        let product = hidden.f_to_kind(Kind::Float)?.f_mul(weight)?;
+        Ok(product.f_sum_dim_intlist(&[1i64][..], false, Kind::Float)?)
+    }
+
+    pub(crate) fn check(&self, pack: &Pack) -> Result<()> {
+        let longest = pack.longest() as i64;
+        if longest > self.config.max_position_embeddings {
+            let most = self.config.max_position_embeddings;
+            return Err(Error::Invalid(format!(
+                "a sequence of {longest} tokens exceeds the model's {most} positions"
+            )));
+        }
+        if let Some(token) = pack
+            .largest_token()
+            .filter(|&token| i64::from(token) >= self.config.vocab_size)
+        {
+            let size = self.config.vocab_size;
+            return Err(Error::Invalid(format!(
+                "token id {token} is outside of the model's vocabulary of {size}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Hands out parameters by name.
+struct Source<'a> {
+    by_name: std::collections::HashMap<&'a str, &'a Tensor>,
+}
+
+impl<'a> Source<'a> {
+    fn new(parameters: &'a [(String, Tensor)]) -> Self {
+        Self {
+            by_name: parameters
+                .iter()
+                .map(|(name, tensor)| (name.as_str(), tensor))
+                .collect(),
+        }
+    }
+
+    fn get(&mut self, name: &str) -> Result<Tensor> {
+        let tensor = self
+            .by_name
+            .get(name)
+            .ok_or_else(|| Error::Invalid(format!("parameter `{name}` is missing")))?;
+        Ok(tensor.shallow_clone())
+    }
+
+    fn find(&self, name: &str) -> Option<Tensor> {
+        self.by_name.get(name).map(|tensor| tensor.shallow_clone())
+    }
+}

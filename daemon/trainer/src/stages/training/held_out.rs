@@ -1,0 +1,95 @@
+//! Cross-entropy and accuracy on data that is not trained on.
+
+use super::source::Sequences;
+use crate::contract::StageResult;
+use crate::error::Result;
+use crate::loss::log_probabilities;
+use crate::model::{Model, Pack};
+use crate::train::share_out;
+use crate::{Device, tensors};
+
+/// Sums over the tokens that count.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct HeldOut {
+    /// Σ −log p.
+    pub negative_log_likelihood: f64,
+    /// How often the likeliest token was the right one.
+    pub correct: f64,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+impl HeldOut {
+    /// Mean cross-entropy in nats.
+    pub(crate) fn loss(&self) -> f64 {
+        self.negative_log_likelihood / self.tokens.max(1) as f64
+    }
+
+    /// Part of the tokens that were the likeliest.
+    pub(crate) fn accuracy(&self) -> f64 {
+        self.correct / self.tokens.max(1) as f64
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            negative_log_likelihood: self.negative_log_likelihood + other.negative_log_likelihood,
+            correct: self.correct + other.correct,
+            tokens: self.tokens + other.tokens,
+        }
+    }
+}
+
+/// Judges the model on all sequences. Neither `batch` nor `threads` changes a bit of the result.
+pub(crate) fn judge(
+    model: &Model,
+    sequences: &dyn Sequences,
+    batch: usize,
+    threads: usize,
+) -> StageResult<HeldOut> {
+    let lanes = if model.device() == Device::Cpu { threads.max(1) } else { 1 };
+    let mut models = Vec::new();
+    for _ in 0..lanes {
+        models.push(model.share()?);
+    }
+    let count = sequences.count();
+    let batches = count.div_ceil(batch);
+    let per_lane = share_out(&mut models, lanes, |lane, model| {
+        let mine = (lane..batches).step_by(lanes);
+        let found = mine.map(|number| {
+            let range = number * batch..((number + 1) * batch).min(count);
+            judge_batch(model, sequences, range)
+        });
+        found.collect::<Result<Vec<Vec<HeldOut>>>>()
+    })?;
+    // Sequence by sequence in their own order, whoever judged them.
+    let in_order = (0..batches).flat_map(|number| &per_lane[number % lanes][number / lanes]);
+    Ok(in_order.fold(HeldOut::default(), |sum, one| sum.plus(*one)))
+}
+
+fn judge_batch(
+    model: &Model,
+    sequences: &dyn Sequences,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<HeldOut>> {
+    let _guard = tch::no_grad_guard();
+    let (inputs, targets): (Vec<Vec<u32>>, Vec<Vec<i64>>) =
+        range.map(|index| sequences.sequence(index)).unzip();
+    let pack = Pack::new(&inputs, model.device())?;
+    let hidden = model.hidden(&pack)?;
+    let found = log_probabilities(model, &hidden, &targets.concat(), 1.0, true)?;
+    let values = tensors::floats(&found.values)?;
+    let correct = tensors::floats(&found.correct)?;
+    let mut start = 0;
+    let mut results = Vec::new();
+    for targets in &targets {
+        let rows = start..start + targets.len();
+        start = rows.end;
+        let sum = |rows: &[f32]| rows.iter().map(|&value| f64::from(value)).sum::<f64>();
+        results.push(HeldOut {
+            negative_log_likelihood: -sum(&values[rows.clone()]),
+            correct: sum(&correct[rows]),
+            tokens: targets.iter().filter(|&&target| target >= 0).count() as u64,
+        });
+    }
+    Ok(results)
+}
