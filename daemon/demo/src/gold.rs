@@ -2,7 +2,9 @@
 //!
 //! It is a rule, not a person's judgement, and it measures similarity to one reference, not correctness: a short,
 //! common guess (`len(&self) -> usize`) scores well. That makes it cheap, exact, and the same on every machine, which
-//! is what a demonstration needs; whoever reads its figures should know what it is.
+//! is what a demonstration needs; whoever reads its figures should know what it is. On the first 600 held-out rows of
+//! the demo, always answering ` is_empty(&self) -> bool` scores 0.32, the answer of a random training row 0.23, and
+//! that of the training row whose sentence shares most words 0.44 (measured in November 2026).
 //!
 //! A completion begins right after `pub fn`. A candidate that has not ended, or that is not exactly one signature,
 //! scores 0. Any other scores 0.1 + 0.9 × (0.4 N + 0.2 S + 0.2 A + 0.2 R), where
@@ -23,7 +25,8 @@ use crate::declaration::words_of;
 /// The version of the rule and of its parser (`syn` 3.0.10, pinned in the workspace). It changes when a score can.
 pub const REVISION: u32 = 1;
 
-/// Where the text of a model that was never taught to end is cut: after a signature comes a semicolon or a body.
+/// Where the text of a model that was never taught to end is cut: after a signature comes a semicolon or a body. A
+/// signature with an array type (`[u8; 4]`) is cut inside and scores 0; few have one.
 pub const STOPS: [&str; 2] = [";", "{"];
 
 /// A longer candidate scores 0 unread. In bytes.
