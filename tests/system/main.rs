@@ -1,0 +1,18 @@
+//! Whole-system tests: one module a topic.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(missing_docs, reason = "tests are named by what they hold")]
+
+mod bad_input;
+mod commands;
+mod kill_daemon;
+mod kill_stage;
+mod launch;
+mod metrics;
+mod newcomer;
+mod random;
+mod reproduce;
+mod security;
+mod single_instance;
+mod sled_loss;
+mod tidy;
