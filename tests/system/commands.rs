@@ -110,7 +110,7 @@ fn an_output_that_was_promised_and_not_written() {
 
 #[test]
 fn one_that_ignores_sigterm_is_killed_after_the_grace_period() {
-    let home = Home::with_config("grace_seconds = 1\n[slots]\ncpu = 1\n");
+    let home = Home::with_config("stop_grace_seconds = 1\n[slots]\ncpu = 1\n");
     let _daemon = home.start();
     add_test_data(&home);
     let folder = home.path().join("recipe");
