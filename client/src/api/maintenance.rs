@@ -1,0 +1,28 @@
+//! The daemon itself and its store's upkeep.
+
+use begat_schemas::api::{DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Version};
+
+use super::error::ApiError;
+use super::transport::Client;
+
+impl Client {
+    /// Which daemon answers.
+    pub async fn version(&self) -> Result<Version, ApiError> {
+        self.get(&["version"]).await
+    }
+
+    /// Checks the store.
+    pub async fn fsck(&self, request: &FsckRequest) -> Result<FsckReport, ApiError> {
+        self.post(&["fsck"], request).await
+    }
+
+    /// Removes what nothing leads to.
+    pub async fn gc(&self, request: &GcRequest) -> Result<GcReport, ApiError> {
+        self.post(&["gc"], request).await
+    }
+
+    /// What the store holds.
+    pub async fn disk_usage(&self) -> Result<DiskUsage, ApiError> {
+        self.get(&["du"]).await
+    }
+}
