@@ -88,6 +88,12 @@ impl LaunchId {
     }
 }
 
+impl From<Uuid> for LaunchId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
 impl FromStr for LaunchId {
     type Err = uuid::Error;
 
