@@ -4,17 +4,25 @@
 //! ([`loss`]), generation, and the settings that make all of it deterministic ([`device`]). No network, no store, no clock.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod allocator;
+pub mod contract;
 mod cuda;
+pub mod data;
 pub mod device;
 mod error;
+mod generate;
+#[cfg(test)]
+mod golden_tests;
 pub mod loss;
 mod model;
 mod random;
 mod shim;
+pub mod stages;
 pub mod tensors;
 mod train;
 
 pub use error::{Error, Result};
+pub use generate::{Completion, Finish, GenerateOptions, Hook, Sampling, generate};
 pub use model::{Architecture, Head, Model, ModelConfig, Pack};
 pub use random::Stream;
 pub use tch::{Device, Kind, Tensor};

@@ -11,10 +11,7 @@ impl StopFlag {
     /// A flag that SIGTERM and SIGINT set.
     pub fn on_signals() -> std::io::Result<Self> {
         let flag = Self::default();
-        for signal in [
-            signal_hook::consts::SIGTERM,
-            signal_hook::consts::SIGINT,
-        ] {
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
             signal_hook::flag::register(signal, Arc::clone(&flag.0))?;
         }
         Ok(flag)

@@ -89,9 +89,10 @@ mod tests {
 
     #[test]
     fn a_job_of_another_contract_is_refused_before_it_is_read() {
-        assert!(message(r#"{"contract": 9, "surprise": 1}"#).ends_with(
-            "job.json: contract 9, but this begat-stage keeps contract 1"
-        ));
+        assert!(
+            message(r#"{"contract": 9, "surprise": 1}"#)
+                .ends_with("job.json: contract 9, but this begat-stage keeps contract 1")
+        );
         assert!(message("{}").contains("`contract`: expected a number"));
         assert!(message("{").contains("job.json: not JSON"));
         assert!(message(r#"{"contract": 1}"#).contains("missing field"));

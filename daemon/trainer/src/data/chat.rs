@@ -1,5 +1,7 @@
 //! Conversations as text: the Jinja template that comes with a tokenizer.
 
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value as Jinja, context};
 use serde_json::Value;
 
@@ -9,7 +11,6 @@ const NAME: &str = "chat_template";
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
-    tokens: Jinja,
 }
 
 /// A piece of a rendered conversation.
@@ -25,18 +26,22 @@ impl ChatTemplate {
     pub(crate) fn new(source: String, tokens: &[(String, String)]) -> Result<Self, Error> {
         let mut environment = Environment::new();
         // As `transformers` sets up Jinja.
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
+        let mut syntax = SyntaxConfig::builder();
+        syntax.trim_blocks(true).lstrip_blocks(true);
+        environment.set_syntax(syntax.build()?);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> Result<String, Error> {
+                Err(Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
         environment.add_template_owned(NAME, source)?;
-        let tokens = tokens.iter().map(|(name, text)| (name.clone(), text.clone()));
-        Ok(Self {
-            environment,
-            tokens: Jinja::from_iter(tokens),
-        })
+        for (name, text) in tokens {
+            environment.add_global(name.clone(), text.clone());
+        }
+        Ok(Self { environment })
     }
 
     /// The conversation as text, with or without the words that begin an assistant's turn.
@@ -45,10 +50,10 @@ impl ChatTemplate {
         messages: &[Value],
         add_generation_prompt: bool,
     ) -> Result<String, Error> {
-        let messages = Jinja::from_serialize(messages);
-        self.environment
-            .get_template(NAME)?
-            .render(context! { messages, add_generation_prompt, ..self.tokens.clone() })
+        let messages = Jinja::from(Serde(messages));
+        self.environment.get_template(NAME)?.render(
+            context! { messages => messages, add_generation_prompt => add_generation_prompt },
+        )
     }
 
     /// The conversation cut at the beginnings and ends of the assistant's turns.
@@ -68,16 +73,28 @@ impl ChatTemplate {
             let (Some(asked), Some(said)) = (asked, with.strip_prefix(&before)) else {
                 return Err(Error::new(
                     ErrorKind::InvalidOperation,
-                    format!("it renders message {} other than after its generation prompt", index + 1),
+                    format!(
+                        "it renders message {} other than after its generation prompt",
+                        index + 1
+                    ),
                 ));
             };
-            turns.push(Turn { text: asked.to_owned(), learned: false });
-            turns.push(Turn { text: said.to_owned(), learned: true });
+            turns.push(Turn {
+                text: asked.to_owned(),
+                learned: false,
+            });
+            turns.push(Turn {
+                text: said.to_owned(),
+                learned: true,
+            });
             done = with;
         }
         let whole = self.render(messages, false)?;
         let rest = whole.strip_prefix(&done).unwrap_or_default();
-        turns.push(Turn { text: rest.to_owned(), learned: false });
+        turns.push(Turn {
+            text: rest.to_owned(),
+            learned: false,
+        });
         turns.retain(|turn| !turn.text.is_empty());
         Ok(turns)
     }
@@ -100,9 +117,15 @@ mod tests {
     const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
     fn conversation() -> Vec<Value> {
-        [("system", "be brief"), ("user", "hi"), ("assistant", "yes"), ("user", "more"), ("assistant", "no")]
-            .map(|(role, content)| json!({"role": role, "content": content}))
-            .to_vec()
+        [
+            ("system", "be brief"),
+            ("user", "hi"),
+            ("assistant", "yes"),
+            ("user", "more"),
+            ("assistant", "no"),
+        ]
+        .map(|(role, content)| json!({"role": role, "content": content}))
+        .to_vec()
     }
 
     #[test]
@@ -111,17 +134,24 @@ mod tests {
         let turns = template.turns(&conversation()).unwrap();
         let whole: String = turns.iter().map(|turn| turn.text.as_str()).collect();
         assert_eq!(whole, template.render(&conversation(), false).unwrap());
-        let learned: Vec<&str> = turns.iter().filter(|turn| turn.learned).map(|turn| turn.text.as_str()).collect();
+        let learned: Vec<&str> = turns
+            .iter()
+            .filter(|turn| turn.learned)
+            .map(|turn| turn.text.as_str())
+            .collect();
         assert_eq!(learned, ["yes<|im_end|>\n", "no<|im_end|>\n"]);
         assert_eq!(template.end_of_turn().as_deref(), Some("<|im_end|>"));
     }
 
     #[test]
     fn templates_may_use_python_methods_and_name_tokens() {
-        let source = "{{ bos_token }}{% for m in messages %}{{ m.content.strip().upper() }}{% endfor %}";
+        let source =
+            "{{ bos_token }}{% for m in messages %}{{ m.content.strip().upper() }}{% endfor %}";
         let tokens = [("bos_token".to_owned(), "<s>".to_owned())];
         let template = ChatTemplate::new(source.to_owned(), &tokens).unwrap();
-        let text = template.render(&[json!({"role": "user", "content": " a "})], false).unwrap();
+        let text = template
+            .render(&[json!({"role": "user", "content": " a "})], false)
+            .unwrap();
         assert_eq!(text, "<s>A");
     }
 

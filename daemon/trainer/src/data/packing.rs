@@ -108,13 +108,22 @@ mod tests {
         let order = grouped_by_length(&lengths, 8, Stream::new(1, "test", "order"), 0);
         for batch in order.chunks(8) {
             let of: Vec<usize> = batch.iter().map(|&sample| lengths[sample]).collect();
-            assert!(of.iter().max().unwrap() - of.iter().min().unwrap() <= 8, "{of:?}");
+            assert!(
+                of.iter().max().unwrap() - of.iter().min().unwrap() <= 8,
+                "{of:?}"
+            );
         }
-        assert_ne!(order, grouped_by_length(&lengths, 8, Stream::new(1, "test", "order"), 1));
+        assert_ne!(
+            order,
+            grouped_by_length(&lengths, 8, Stream::new(1, "test", "order"), 1)
+        );
     }
 
     #[test]
     fn what_fits_exactly_is_put_together() {
-        assert_eq!(packed(&[6, 10, 4, 3, 7], 10), [vec![1], vec![4, 3], vec![0, 2]]);
+        assert_eq!(
+            packed(&[6, 10, 4, 3, 7], 10),
+            [vec![1], vec![4, 3], vec![0, 2]]
+        );
     }
 }

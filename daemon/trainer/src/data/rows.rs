@@ -167,12 +167,7 @@ impl Lines {
         let mut text = Vec::new();
         loop {
             text.clear();
-            if self
-                .reader
-                .read_until(b'\n', &mut text)
-                .at(&self.path)?
-                == 0
-            {
+            if self.reader.read_until(b'\n', &mut text).at(&self.path)? == 0 {
                 return Ok(None);
             }
             self.line += 1;
@@ -243,10 +238,7 @@ impl Row {
                 "field `{field}`: expected a text, found {}",
                 kind(other)
             ))),
-            None => Err(self.error(format!(
-                "no field `{field}`; it has {}",
-                self.field_names()
-            ))),
+            None => Err(self.error(format!("no field `{field}`; it has {}", self.field_names()))),
         }
     }
 

@@ -69,7 +69,11 @@ impl Sample {
 
     /// Number of tokens that the loss counts; the first of a sequence is never predicted.
     pub fn learned_count(&self) -> usize {
-        self.learned.iter().skip(1).filter(|&&learned| learned).count()
+        self.learned
+            .iter()
+            .skip(1)
+            .filter(|&&learned| learned)
+            .count()
     }
 }
 
@@ -122,7 +126,10 @@ impl SampleReader<'_> {
             let tokens = self.tokenizer.encode(&turn.text)?;
             let completes = position >= before.len();
             position += turn.text.len();
-            sample.push(&tokens, !self.completion_only || (turn.learned && completes));
+            sample.push(
+                &tokens,
+                !self.completion_only || (turn.learned && completes),
+            );
         }
         self.end(&mut sample);
         Ok(sample)
@@ -190,14 +197,26 @@ fn messages(row: &Row, field: &str) -> StageResult<Vec<Value>> {
     let wrong = |problem: String| row.error(format!("field `{field}`: {problem}"));
     let list = match row.get(field) {
         Some(Value::Array(list)) if !list.is_empty() => list,
-        Some(Value::Array(_)) => return Err(wrong("expected at least one message, found none".to_owned())),
-        Some(other) => return Err(wrong(format!("expected a list of messages, found {}", kind(other)))),
+        Some(Value::Array(_)) => {
+            return Err(wrong(
+                "expected at least one message, found none".to_owned(),
+            ));
+        }
+        Some(other) => {
+            return Err(wrong(format!(
+                "expected a list of messages, found {}",
+                kind(other)
+            )));
+        }
         None => return Err(row.error(format!("no field `{field}`; it has {}", row.field_names()))),
     };
     for (index, message) in list.iter().enumerate() {
         for key in ["role", "content"] {
             if !message.get(key).is_some_and(Value::is_string) {
-                return Err(wrong(format!("message {}: expected a text as `{key}`", index + 1)));
+                return Err(wrong(format!(
+                    "message {}: expected a text as `{key}`",
+                    index + 1
+                )));
             }
         }
     }

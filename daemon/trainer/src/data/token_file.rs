@@ -94,12 +94,10 @@ fn write(
         }
     }
     write_group(&mut out, path, group, tokenizer, wide)?;
-    let file = out
-        .into_inner()
-        .map_err(|error| StageError::File {
-            path: path.to_owned(),
-            source: error.into_error(),
-        })?;
+    let file = out.into_inner().map_err(|error| StageError::File {
+        path: path.to_owned(),
+        source: error.into_error(),
+    })?;
     file.sync_all().at(path)
 }
 

@@ -43,9 +43,8 @@ impl TextTokenizer {
     pub fn load(folder: &Path) -> StageResult<Self> {
         let path = folder.join(TOKENIZER);
         let bytes = fs::read(&path).at(&path)?;
-        let inner = Tokenizer::from_bytes(bytes).map_err(|error| {
-            StageError::tokenizer(&path, format!("not a tokenizer: {error}"))
-        })?;
+        let inner = Tokenizer::from_bytes(bytes)
+            .map_err(|error| StageError::tokenizer(&path, format!("not a tokenizer: {error}")))?;
         let config = Settings::load(folder)?;
         let end_of_text = config.token(&inner, "eos_token")?.ok_or_else(|| {
             StageError::tokenizer(
@@ -69,7 +68,10 @@ impl TextTokenizer {
     /// Number of ids, special tokens included: one more than the largest id.
     pub fn vocabulary_size(&self) -> usize {
         let vocabulary = self.inner.get_vocab(true);
-        vocabulary.values().max().map_or(0, |&last| last as usize + 1)
+        vocabulary
+            .values()
+            .max()
+            .map_or(0, |&last| last as usize + 1)
     }
 
     /// The token that ends a text.
@@ -108,7 +110,10 @@ impl TextTokenizer {
 
     fn encode_with(&self, text: &str, special: bool) -> StageResult<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, special);
-        Ok(encoding.map_err(|error| self.error(error))?.get_ids().to_vec())
+        Ok(encoding
+            .map_err(|error| self.error(error))?
+            .get_ids()
+            .to_vec())
     }
 
     /// Texts as they stand, on all threads, in their order.

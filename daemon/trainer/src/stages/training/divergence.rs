@@ -66,7 +66,10 @@ mod tests {
     #[test]
     fn what_is_no_number_is_named() {
         let mut rule = Divergence::default();
-        assert_eq!(rule.check(f64::NAN, 1.0, false).as_deref(), Some("the loss is NaN"));
+        assert_eq!(
+            rule.check(f64::NAN, 1.0, false).as_deref(),
+            Some("the loss is NaN")
+        );
         assert_eq!(
             rule.check(1.0, f64::INFINITY, false).as_deref(),
             Some("the gradient norm is inf")

@@ -46,7 +46,11 @@ pub(crate) fn judge(
     batch: usize,
     threads: usize,
 ) -> StageResult<HeldOut> {
-    let lanes = if model.device() == Device::Cpu { threads.max(1) } else { 1 };
+    let lanes = if model.device() == Device::Cpu {
+        threads.max(1)
+    } else {
+        1
+    };
     let mut models = Vec::new();
     for _ in 0..lanes {
         models.push(model.share()?);

@@ -17,9 +17,10 @@ pub(crate) struct NextToken<'a> {
 
 impl Objective for NextToken<'_> {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let targets = self.targets.get(pass.units.clone()).ok_or_else(|| {
-            Error::Invalid(format!("no targets for the units {:?}", pass.units))
-        })?;
+        let targets = self
+            .targets
+            .get(pass.units.clone())
+            .ok_or_else(|| Error::Invalid(format!("no targets for the units {:?}", pass.units)))?;
         let found = cross_entropy(pass.model, pass.hidden, &targets.concat(), self.measure)?;
         let loss = found.sum.f_mul_scalar(self.scale)?;
         let values = if self.measure {

@@ -11,8 +11,6 @@ pub(crate) struct Reading {
     pub learning_rate: f64,
     /// Tokens consumed up to this step.
     pub tokens: u64,
-    /// Samples consumed up to this step.
-    pub samples: u64,
     pub measured: Measured,
     pub norm: Tensor,
 }
@@ -37,7 +35,11 @@ impl Figures {
 pub(crate) fn read(readings: &[Reading]) -> StageResult<Vec<Figures>> {
     let mut parts = Vec::new();
     for reading in readings {
-        for tensor in [&reading.measured.loss, &reading.norm, &reading.measured.values] {
+        for tensor in [
+            &reading.measured.loss,
+            &reading.norm,
+            &reading.measured.values,
+        ] {
             parts.push(tensor.f_to_kind(Kind::Double)?.f_reshape([-1])?);
         }
     }
@@ -67,7 +69,6 @@ mod tests {
             step,
             learning_rate: 0.0,
             tokens: 0,
-            samples: 0,
             measured: Measured {
                 loss: Tensor::from(loss),
                 values: Tensor::from_slice(&[loss + 1.0, loss + 2.0]),

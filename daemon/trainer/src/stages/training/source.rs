@@ -52,7 +52,8 @@ pub(crate) struct StepBatch {
 
 impl StepBatch {
     pub(crate) fn new(micro_batches: Vec<MicroBatch>, samples: u64) -> Self {
-        let count = |of: fn(&MicroBatch) -> usize| micro_batches.iter().map(of).sum::<usize>() as u64;
+        let count =
+            |of: fn(&MicroBatch) -> usize| micro_batches.iter().map(of).sum::<usize>() as u64;
         let tokens = count(|batch| batch.targets.iter().map(Vec::len).sum());
         let learned = count(|batch| {
             let targets = batch.targets.iter().flatten();

@@ -1,0 +1,95 @@
+//! What every stage is given.
+
+use std::fmt;
+
+use begat_schemas::Job;
+
+use crate::contract::{Journal, OutputFolder, StageError, StageResult, StopFlag, WorkFolder};
+use crate::data::SideFiles;
+use crate::model::Model;
+use crate::{Device, Stream};
+
+/// Where others look in on a stage. The shipped program leaves them as they are; tests stop and disturb stages with them.
+pub struct Hooks {
+    /// Asks the stage to stop.
+    pub stop: StopFlag,
+    /// Called after each update with its step and the model.
+    pub after_update: Box<dyn Fn(u64, &Model)>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            stop: StopFlag::default(),
+            after_update: Box::new(|_, _| ()),
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every stage is given.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub work: &'a WorkFolder,
+    pub job: &'a Job,
+    pub journal: &'a Journal,
+    pub stop: &'a StopFlag,
+    pub hooks: &'a Hooks,
+    pub device: Device,
+    pub threads: usize,
+}
+
+impl Context<'_> {
+    /// The seed; kinds without randomness have none.
+    pub(crate) fn seed(&self) -> u64 {
+        self.job.derivation.seed.unwrap_or(0)
+    }
+
+    /// Random numbers for one purpose.
+    pub(crate) fn random(&self, purpose: &str) -> Stream {
+        Stream::new(self.seed(), self.job.derivation.kind.name(), purpose)
+    }
+
+    pub(crate) fn log(&self, level: &str, message: impl Into<String>) {
+        self.journal.sink().log(level, message);
+    }
+
+    /// The folder of an input.
+    pub(crate) fn input(&self, name: &str) -> StageResult<std::path::PathBuf> {
+        let folder = self.work.input(name);
+        if folder.is_dir() {
+            Ok(folder)
+        } else {
+            Err(StageError::work(
+                &folder,
+                "no such input; expected a folder",
+            ))
+        }
+    }
+
+    /// Ends early if somebody asked for it; for stages that keep nothing.
+    pub(crate) fn check_stop(&self) -> StageResult<()> {
+        if self.stop.is_set() {
+            Err(StageError::Interrupted { step: 0 })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes the main output of a stage that trains: a Hugging Face folder.
+    pub(crate) fn write_model(&self, model: &Model, files: &SideFiles) -> StageResult<()> {
+        let output = OutputFolder::begin(self.work, "model")?;
+        model.save(output.path())?;
+        for (name, bytes) in files.iter() {
+            output.write(name, bytes)?;
+        }
+        output.publish()
+    }
+}

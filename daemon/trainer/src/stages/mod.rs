@@ -1,0 +1,25 @@
+//! The stages: from a work folder with a job to its outputs.
+
+mod class;
+mod context;
+mod evaluate;
+mod pretrain;
+mod run;
+mod sft;
+mod shape;
+mod tokenizer;
+mod training;
+
+pub use context::Hooks;
+pub use run::run;
+
+pub(crate) use context::Context;
+
+/// The models here have no dropout; a recipe that asks for it must not get something else.
+fn refuse_dropout(params: &begat_schemas::OptimizationParams) -> crate::contract::StageResult<()> {
+    if params.dropout == 0.0 {
+        return Ok(());
+    }
+    let expected = "0, since dropout is not implemented";
+    Err(begat_schemas::BadValue::new("dropout", expected, params.dropout).into())
+}

@@ -1,0 +1,220 @@
+//! `sft`: supervised fine-tuning on completions, conversations or texts.
+
+use begat_schemas::{BadValue, SftParams};
+
+use super::Context;
+use super::training::{MicroBatch, Plan, Sequence, Sequences, Source, StepBatch, listed, train};
+use crate::Stream;
+use crate::contract::{StageError, StageResult};
+use crate::data::{
+    Rows, SampleFile, SampleReader, Split, TextTokenizer, grouped_by_length, packed,
+};
+use crate::model::{Model, ModelConfig};
+
+pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> {
+    super::refuse_dropout(&params.optimization)?;
+    let folder = context.input("model")?;
+    let config = ModelConfig::load(&folder)?;
+    let tokenizer = TextTokenizer::load(&folder)?;
+    check_fit(&config, &tokenizer, params.max_length)?;
+    let dataset = context.input("dataset")?;
+    let rows = Rows::to_train("dataset", &dataset)?;
+    let samples = tokenized(context, params, &rows, &tokenizer, "train")?;
+    let validation = Rows::find("dataset", &dataset, Split::Validation)?;
+    let held_out: Option<Box<dyn Sequences>> = if validation.has_rows()? {
+        let file = tokenized(context, params, &validation, &tokenizer, "validation")?;
+        Some(Box::new(file))
+    } else {
+        None
+    };
+    let files = tokenizer.side_files()?;
+    let model = train(
+        context,
+        Plan {
+            model: Box::new(|| start(context, &folder, &tokenizer)),
+            source: Box::new(Dataset::new(samples, params, context.random("order"))),
+            held_out,
+            optimization: &params.optimization,
+            measure: true,
+            files: files.clone(),
+        },
+    )?;
+    context.write_model(&model, &files)
+}
+
+/// The model to begin with; a configuration that names no special tokens gets the tokenizer's.
+fn start(
+    context: &Context<'_>,
+    folder: &std::path::Path,
+    tokenizer: &TextTokenizer,
+) -> StageResult<Model> {
+    let mut model = Model::load(folder, context.device)?;
+    let config = model.config();
+    let end = i64::from(tokenizer.end_of_text());
+    let beginning = config.bos_token_id.or(tokenizer.beginning().map(i64::from));
+    let padding = config.pad_token_id.unwrap_or(tokenizer.padding().into());
+    model.set_special_tokens(beginning, Some(end), Some(padding));
+    Ok(model)
+}
+
+/// Whether the model has a place for each token and each position.
+pub(super) fn check_fit(
+    config: &ModelConfig,
+    tokenizer: &TextTokenizer,
+    max_length: u32,
+) -> StageResult<()> {
+    let context_length = config.max_position_embeddings;
+    if i64::from(max_length) > context_length {
+        return Err(BadValue::new(
+            "max_length",
+            format!("at most the model's context of {context_length} tokens"),
+            max_length,
+        )
+        .into());
+    }
+    let vocabulary = tokenizer.vocabulary_size();
+    if vocabulary as i64 > config.vocab_size {
+        return Err(StageError::dataset(
+            "model",
+            format!(
+                "its tokenizer has {vocabulary} tokens, but its vocab_size is {}",
+                config.vocab_size
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn tokenized(
+    context: &Context<'_>,
+    params: &SftParams,
+    rows: &Rows,
+    tokenizer: &TextTokenizer,
+    name: &str,
+) -> StageResult<SampleFile> {
+    let path = context.work.scratch()?.join(format!("{name}.samples"));
+    let reader = SampleReader {
+        tokenizer,
+        completion_only: params.completion_only_loss,
+    };
+    let file = SampleFile::build(&path, rows, reader, params.max_length as usize)?;
+    let report = file.report();
+    let level = if report.truncated + report.dropped > 0 {
+        "warn"
+    } else {
+        "info"
+    };
+    context.log(
+        level,
+        format!(
+            "{name}: {} rows, {} of them cut at {} tokens, {} dropped because nothing to learn remains",
+            report.rows, report.truncated, params.max_length, report.dropped
+        ),
+    );
+    Ok(file)
+}
+
+impl Sequences for SampleFile {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn sequence(&self, index: usize) -> Sequence {
+        self.sample(index).shifted()
+    }
+}
+
+/// Units of samples, in an order of their own in each epoch; an epoch's last batch may be smaller.
+struct Dataset {
+    samples: SampleFile,
+    /// The samples that share a sequence.
+    units: Vec<Vec<usize>>,
+    /// The tokens of each unit, if batches gather those of like length.
+    lengths: Option<Vec<usize>>,
+    random: Stream,
+    order: (u64, Vec<usize>),
+    micro_batch: usize,
+    per_step: usize,
+    epochs: f64,
+}
+
+impl Dataset {
+    fn new(samples: SampleFile, params: &SftParams, random: Stream) -> Self {
+        let lengths = samples.lengths();
+        let units: Vec<Vec<usize>> = if params.packing {
+            packed(&lengths, params.max_length as usize)
+        } else {
+            (0..samples.len()).map(|sample| vec![sample]).collect()
+        };
+        let of_unit = |unit: &Vec<usize>| unit.iter().map(|&sample| lengths[sample]).sum();
+        let unit_lengths = units.iter().map(of_unit).collect();
+        let optimization = &params.optimization;
+        let micro_batch = optimization.per_device_train_batch_size as usize;
+        Self {
+            samples,
+            units,
+            lengths: params.group_by_length.then_some(unit_lengths),
+            random,
+            order: (u64::MAX, Vec::new()),
+            micro_batch,
+            per_step: micro_batch * optimization.gradient_accumulation_steps as usize,
+            epochs: params.num_train_epochs,
+        }
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.units.len().div_ceil(self.per_step) as u64
+    }
+
+    fn units_of(&mut self, step: u64) -> Vec<usize> {
+        let per_epoch = self.steps_per_epoch();
+        let (epoch, number) = ((step - 1) / per_epoch, (step - 1) % per_epoch);
+        if self.order.0 != epoch {
+            self.order = (epoch, self.order_of(epoch));
+        }
+        let first = number as usize * self.per_step;
+        let last = (first + self.per_step).min(self.units.len());
+        self.order.1[first..last].to_vec()
+    }
+
+    fn order_of(&self, epoch: u64) -> Vec<usize> {
+        match &self.lengths {
+            Some(lengths) => grouped_by_length(lengths, self.per_step, self.random, epoch),
+            None => self.random.permutation(epoch, self.units.len()),
+        }
+    }
+}
+
+impl Source for Dataset {
+    fn total_steps(&self) -> u64 {
+        ((self.steps_per_epoch() as f64 * self.epochs).ceil() as u64).max(1)
+    }
+
+    fn batch(&mut self, step: u64) -> StageResult<StepBatch> {
+        let chosen = self.units_of(step);
+        let unit = |unit: &usize| {
+            let samples = self.units[*unit].iter();
+            samples
+                .map(|&sample| self.samples.sequence(sample))
+                .collect()
+        };
+        let micro_batches = chosen
+            .chunks(self.micro_batch)
+            .map(|chosen| MicroBatch::new(chosen.iter().map(unit).collect()));
+        let rows = chosen
+            .iter()
+            .map(|&unit| self.units[unit].len() as u64)
+            .sum();
+        Ok(StepBatch::new(micro_batches.collect(), rows))
+    }
+
+    fn describe(&mut self, step: u64) -> String {
+        let units = self.units_of(step);
+        let samples = units.iter().flat_map(|&unit| &self.units[unit]);
+        listed(samples.map(|&sample| self.samples.place(sample)))
+    }
+
+    fn epoch(&self, steps: u64) -> f64 {
+        steps as f64 / self.steps_per_epoch() as f64
+    }
+}
