@@ -303,6 +303,10 @@ char* begat_cross_entropy(Tensor* hidden, Tensor* weight, Tensor* targets, bool 
   return guarded([&] { hand_over(CrossEntropyFunction::apply(*hidden, *weight, *targets, measure), results); });
 }
 
+uint64_t begat_sample_weights(const float* logits, int64_t count, float inverse_temperature, uint64_t* weights) {
+  return begat::sample_weights(logits, count, inverse_temperature, weights);
+}
+
 float begat_log_normalizer(const float* logits, int64_t count, float inverse_temperature) {
   return begat::log_normalizer(logits, count, inverse_temperature);
 }

@@ -74,6 +74,9 @@ void output_forward_backward(const Output&, OutputValues, float* dhidden, float*
 // Log of the softmax's denominator for one row of logits, as output_forward computes it.
 float log_normalizer(const float* logits, int64_t count, float inverse_temperature);
 
+// e^((logit − largest logit)·inverse_temperature) in fixed point with 32 bits after the point; returns their sum.
+uint64_t sample_weights(const float* logits, int64_t count, float inverse_temperature, uint64_t* weights);
+
 // Sum of a fixed binary tree over blocks of a fixed size, in double within a block's lanes.
 double tree_sum(const float* values, int64_t count);
 double tree_sum_of_squares(const float* values, int64_t count);

@@ -20,11 +20,36 @@ void multiply(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, 
          &beta, c, &ldc);
 }
 
-float log_normalizer(const float* logits, int64_t count, float inverse_temperature) {
+namespace {
+
+float largest(const float* logits, int64_t count) {
   v8 peaks = splat(-std::numeric_limits<float>::infinity());
   for (int64_t i = 0; i + 8 <= count; i += 8) peaks = _mm256_max_ps(peaks, _mm256_loadu_ps(logits + i));
   float peak = max_lanes(peaks);
   for (int64_t i = count / 8 * 8; i < count; i++) peak = std::max(peak, logits[i]);
+  return peak;
+}
+
+}  // namespace
+
+uint64_t sample_weights(const float* logits, int64_t count, float inverse_temperature, uint64_t* weights) {
+  const v8 scale = splat(inverse_temperature), top = splat(largest(logits, count));
+  uint64_t total = 0;
+  alignas(32) float values[8];
+  for (int64_t i = 0; i < count; i += 8) {
+    _mm256_store_ps(values, exponential(multiply(subtract(load(logits + i, count - i), top), scale)));
+    const int64_t filled = std::min<int64_t>(8, count - i);
+    for (int64_t lane = 0; lane < filled; lane++) {
+      const uint64_t weight = static_cast<uint64_t>(static_cast<int64_t>(values[lane] * 4294967296.0f));
+      weights[i + lane] = weight;
+      total += weight;
+    }
+  }
+  return total;
+}
+
+float log_normalizer(const float* logits, int64_t count, float inverse_temperature) {
+  const float peak = largest(logits, count);
   const v8 scale = splat(inverse_temperature), top = splat(peak);
   v8 sums = _mm256_setzero_ps();
   for (int64_t i = 0; i < count; i += 8) {

@@ -116,6 +116,12 @@ unsafe extern "C" {
         measure: bool,
         out: *mut TensorPointer,
     ) -> Message;
+    fn begat_sample_weights(
+        logits: *const f32,
+        count: i64,
+        inverse_temperature: f32,
+        weights: *mut u64,
+    ) -> u64;
     fn begat_log_normalizer(logits: *const f32, count: i64, inverse_temperature: f32) -> f32;
 }
 
@@ -381,4 +387,17 @@ pub(crate) fn cross_entropy(
 /// log Σ e^(logit / temperature), with the bits of `log_probability`.
 pub(crate) fn log_normalizer(logits: &[f32], inverse_temperature: f32) -> f32 {
     unsafe { begat_log_normalizer(logits.as_ptr(), logits.len() as i64, inverse_temperature) }
+}
+
+/// e^((logit − largest) / temperature) in fixed point, into `weights` of the same length; returns their sum.
+pub(crate) fn sample_weights(logits: &[f32], inverse_temperature: f32, weights: &mut [u64]) -> u64 {
+    assert_eq!(logits.len(), weights.len());
+    unsafe {
+        begat_sample_weights(
+            logits.as_ptr(),
+            logits.len() as i64,
+            inverse_temperature,
+            weights.as_mut_ptr(),
+        )
+    }
 }

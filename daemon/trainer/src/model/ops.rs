@@ -125,8 +125,7 @@ impl Rotary {
     /// Rounded where `transformers` rounds: frequency and angle to float32.
     pub(crate) fn new(positions: i64, head_dim: i64, theta: f64, device: Device) -> Result<Self> {
         let half = head_dim / 2;
-        let frequency =
-            |i: i64| (1.0 / (theta as f32).powf((2 * i) as f32 / head_dim as f32)) as f32;
+        let frequency = |i: i64| 1.0 / libm::powf(theta as f32, (2 * i) as f32 / head_dim as f32);
         let frequencies: Vec<f32> = (0..half).map(frequency).collect();
         let angles = || {
             (0..positions).flat_map(|p| frequencies.iter().map(move |&f| f64::from(p as f32 * f)))

@@ -162,6 +162,16 @@ impl Trainer {
         self.state.step()
     }
 
+    /// The gradients of the last update, after clipping.
+    #[cfg(test)]
+    pub(crate) fn gradients(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.model
+            .parameters()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .zip(&self.gradients)
+    }
+
     /// The optimizer's tensors, by name.
     #[must_use]
     pub fn optimizer_state(&self) -> Named {

@@ -1,0 +1,525 @@
+//! Generation with a KV cache: greedy or sampled, in batches of mixed lengths.
+//!
+//! On the CPU in float32 the cached forward pass gives the bits of the full one, because each operation on a token depends
+//! on that token's own sequence only (see `model/ops.rs`): the log-probabilities reported here are those that
+//! [`crate::loss::log_probabilities`] computes. For the same reason neither the batch nor the number of threads changes
+//! a completion.
+
+mod cache;
+mod sampling;
+
+pub use sampling::Sampling;
+
+use crate::{
+    error::{Error, Result},
+    model::{Model, Pack},
+    random::Stream,
+    shim, tensors,
+    train::share_out,
+};
+use cache::{Cache, Rows};
+use sampling::Chooser;
+use tch::Tensor;
+
+/// What to generate.
+#[derive(Clone, Debug)]
+pub struct GenerateOptions {
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Most tokens of a completion. A sequence also ends at the model's last position.
+    pub max_new_tokens: usize,
+    /// Tokens that end a completion; the one that did is its last token.
+    pub stop_tokens: Vec<u32>,
+    /// Where the random bits come from: token `t` of prompt `p` uses `stream.bits(first_row + p, t)`.
+    pub stream: Stream,
+    /// Number of the first prompt, for callers that work in portions.
+    pub first_row: u64,
+    /// Sequences in the cache at a time.
+    pub batch: usize,
+    /// Threads on the CPU. The result does not depend on it.
+    pub threads: usize,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// By a stop token.
+    StopToken,
+    /// By the caller's hook, such as a stop string.
+    Hook,
+    /// It reached the limit.
+    Length,
+}
+
+/// A generated completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// The new tokens.
+    pub tokens: Vec<u32>,
+    /// The log-probability of each under softmax(logits / temperature) over the whole vocabulary (temperature 1 if greedy).
+    pub log_probabilities: Vec<f32>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// Asked after each token with the prompt's number and the completion so far; `true` ends the completion.
+pub type Hook<'a> = &'a (dyn Fn(usize, &[u32]) -> bool + Sync);
+
+/// Completes every prompt; results come in the prompts' order.
+pub fn generate<P: AsRef<[u32]> + Sync>(
+    model: &Model,
+    prompts: &[P],
+    options: &GenerateOptions,
+    hook: Option<Hook>,
+) -> Result<Vec<Completion>> {
+    options.sampling.validate()?;
+    for (number, prompt) in prompts.iter().enumerate() {
+        let (length, most) = (
+            prompt.as_ref().len(),
+            model.config().max_position_embeddings as usize,
+        );
+        if length == 0 || length >= most {
+            return Err(Error::Invalid(format!(
+                "prompt {number} has {length} tokens; expected 1 to {}",
+                most - 1
+            )));
+        }
+    }
+    let threads = if cache::device(model) == tch::Device::Cpu {
+        options.threads.max(1)
+    } else {
+        1
+    };
+    let portion = options
+        .batch
+        .max(1)
+        .min(prompts.len().div_ceil(threads).max(1));
+    let mut jobs = prompts
+        .chunks(portion)
+        .enumerate()
+        .map(|(number, prompts)| {
+            Ok(Job {
+                model: model.share()?,
+                prompts,
+                first: number * portion,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let parts = share_out(&mut jobs, threads, |_, job| {
+        let _guard = tch::no_grad_guard();
+        Batch::start(job, options)?.run(options, hook)
+    })?;
+    Ok(parts.concat())
+}
+
+/// The prompts that one thread completes together.
+struct Job<'a, P> {
+    model: Model,
+    prompts: &'a [P],
+    first: usize,
+}
+
+/// Sequences that are being completed.
+struct Batch<'a> {
+    model: &'a Model,
+    first: usize,
+    cache: Cache,
+    /// Rows that go on, by their number in the batch; `lengths` counts prompt and completion.
+    active: Vec<usize>,
+    lengths: Vec<usize>,
+    completions: Vec<Completion>,
+    logits: Vec<f32>,
+}
+
+impl<'a> Batch<'a> {
+    /// Passes the prompts through the model.
+    fn start<P: AsRef<[u32]>>(job: &'a Job<P>, options: &GenerateOptions) -> Result<Self> {
+        let model = &job.model;
+        let lengths: Vec<usize> = job
+            .prompts
+            .iter()
+            .map(|prompt| prompt.as_ref().len())
+            .collect();
+        let longest = lengths
+            .iter()
+            .max()
+            .copied()
+            .unwrap_or(0)
+            .saturating_add(options.max_new_tokens);
+        let cache = Cache::new(
+            model,
+            lengths.len(),
+            longest.min(model.config().max_position_embeddings as usize),
+        )?;
+        let pack = Pack::new(job.prompts, model.device())?;
+        model.check(&pack)?;
+        let slots: Vec<i64> = (0..lengths.len() as i64).collect();
+        let mut state = model.embed(pack.tokens(), pack.positions())?;
+        for layer in 0..model.layer_count() {
+            state = model.layer(layer, &state, pack.positions(), &mut |qkv| {
+                cache.fill(layer, &qkv, &pack, &slots)
+            })?;
+        }
+        let last = Tensor::f_from_slice(&pack.last_tokens())?.f_to_device(model.device())?;
+        let empty = Completion {
+            tokens: Vec::new(),
+            log_probabilities: Vec::new(),
+            finish: Finish::Length,
+        };
+        let mut batch = Self {
+            model,
+            first: job.first,
+            cache,
+            active: (0..lengths.len()).collect(),
+            completions: vec![empty; lengths.len()],
+            lengths,
+            logits: Vec::new(),
+        };
+        batch.take_logits(&state.f_index_select(0, &last)?)?;
+        Ok(batch)
+    }
+
+    fn run(mut self, options: &GenerateOptions, hook: Option<Hook>) -> Result<Vec<Completion>> {
+        let mut chooser = Chooser::default();
+        for position in 0..options.max_new_tokens {
+            self.choose(position, options, hook, &mut chooser);
+            if self.active.is_empty() || position + 1 == options.max_new_tokens {
+                break;
+            }
+            self.step()?;
+        }
+        Ok(self.completions)
+    }
+
+    /// Chooses a token for each active row, and retires the rows that end with it.
+    fn choose(
+        &mut self,
+        position: usize,
+        options: &GenerateOptions,
+        hook: Option<Hook>,
+        chooser: &mut Chooser,
+    ) {
+        let vocabulary = self.model.config().vocab_size as usize;
+        let inverse = 1.0 / options.sampling.reported_temperature() as f32;
+        let most = self.model.config().max_position_embeddings as usize;
+        let mut going_on = Vec::with_capacity(self.active.len());
+        for (number, &row) in self.active.iter().enumerate() {
+            let logits = &self.logits[number * vocabulary..][..vocabulary];
+            let prompt = self.first + row;
+            let bits = options
+                .stream
+                .bits(options.first_row + prompt as u64, position as u64);
+            let token = chooser.choose(logits, options.sampling, bits);
+            let completion = &mut self.completions[row];
+            completion.tokens.push(token);
+            completion
+                .log_probabilities
+                .push(logits[token as usize] * inverse - shim::log_normalizer(logits, inverse));
+            self.lengths[row] += 1;
+            if options.stop_tokens.contains(&token) {
+                completion.finish = Finish::StopToken;
+            } else if hook.is_some_and(|hook| hook(prompt, &completion.tokens)) {
+                completion.finish = Finish::Hook;
+            } else if self.lengths[row] < most {
+                going_on.push(row);
+            }
+        }
+        self.active = going_on;
+    }
+
+    /// Passes the newest token of each active row through the model.
+    fn step(&mut self) -> Result<()> {
+        let device = self.model.device();
+        let newest = |row: &usize| {
+            self.completions[*row]
+                .tokens
+                .last()
+                .map_or(0, |&token| i64::from(token))
+        };
+        let tokens: Vec<i64> = self.active.iter().map(newest).collect();
+        let rows = Rows {
+            slots: self.active.iter().map(|&row| row as i64).collect(),
+            lengths: self
+                .active
+                .iter()
+                .map(|&row| self.lengths[row] as i64)
+                .collect(),
+        };
+        let positions: Vec<i64> = rows.lengths.iter().map(|length| length - 1).collect();
+        let positions = Tensor::f_from_slice(&positions)?.f_to_device(device)?;
+        let mut state = self.model.embed(
+            &Tensor::f_from_slice(&tokens)?.f_to_device(device)?,
+            &positions,
+        )?;
+        for layer in 0..self.model.layer_count() {
+            state = self.model.layer(layer, &state, &positions, &mut |qkv| {
+                self.cache.step(layer, &qkv, &rows)
+            })?;
+        }
+        self.take_logits(&state)
+    }
+
+    fn take_logits(&mut self, state: &Tensor) -> Result<()> {
+        let logits = self.model.logits(&self.model.final_norm(state)?)?;
+        self.logits = tensors::floats(&logits)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, ModelConfig, device, loss};
+
+    fn options(sampling: Sampling, max_new_tokens: usize) -> GenerateOptions {
+        let stream = Stream::new(3, "test", "generate");
+        GenerateOptions {
+            sampling,
+            max_new_tokens,
+            stop_tokens: vec![],
+            stream,
+            first_row: 0,
+            batch: 64,
+            threads: 1,
+        }
+    }
+
+    fn prompts(config: &ModelConfig, lengths: &[usize]) -> Vec<Vec<u32>> {
+        let stream = Stream::new(5, "test", "prompts");
+        let token = |row: usize, t: usize| {
+            stream.below(row as u64, t as u64, config.vocab_size as u64) as u32
+        };
+        lengths
+            .iter()
+            .enumerate()
+            .map(|(row, &length)| (0..length).map(|t| token(row, t)).collect())
+            .collect()
+    }
+
+    fn shapes() -> Vec<ModelConfig> {
+        let mut demo = ModelConfig::llama(2048, 128, 4, 4, 2);
+        (demo.intermediate_size, demo.tie_word_embeddings) = (352, true);
+        let mut odd = ModelConfig::llama(101, 48, 2, 6, 3);
+        odd.intermediate_size = 83;
+        vec![
+            ModelConfig::gpt2(2048, 128, 4, 4, 256),
+            demo,
+            odd,
+            ModelConfig::gpt2(99, 24, 2, 3, 300),
+        ]
+    }
+
+    fn model(config: &ModelConfig) -> Model {
+        device::open("cpu", true).unwrap();
+        // Larger weights than a fresh model's, so that the distributions are not flat.
+        let model = Model::initialise(
+            &ModelConfig {
+                initializer_range: 0.2,
+                ..config.clone()
+            },
+            1,
+            Device::Cpu,
+        )
+        .unwrap();
+        assert!(model.compute().has_kernels());
+        model
+    }
+
+    /// Log-probabilities of the completions' tokens by the full forward pass over all sequences at once.
+    fn full_pass(
+        model: &Model,
+        prompts: &[Vec<u32>],
+        completions: &[Completion],
+        temperature: f64,
+    ) -> Vec<Vec<f32>> {
+        let joined = |(prompt, completion): (&Vec<u32>, &Completion)| {
+            [prompt.clone(), completion.tokens.clone()].concat()
+        };
+        let rows: Vec<Vec<u32>> = prompts.iter().zip(completions).map(joined).collect();
+        let pack = Pack::new(&rows, Device::Cpu).unwrap();
+        let targets: Vec<i64> = rows
+            .iter()
+            .flat_map(|row| row[1..].iter().map(|&t| i64::from(t)).chain([loss::IGNORE]))
+            .collect();
+        let hidden = model.hidden(&pack).unwrap();
+        let values = loss::log_probabilities(model, &hidden, &targets, temperature, false)
+            .unwrap()
+            .values;
+        let values = tensors::floats(&values).unwrap();
+        let starts = pack.offsets().iter().zip(prompts).zip(completions);
+        starts
+            .map(|((&start, prompt), done)| {
+                values[start + prompt.len() - 1..][..done.tokens.len()].to_vec()
+            })
+            .collect()
+    }
+
+    fn bits(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
+        rows.iter()
+            .map(|row| row.iter().map(|value| value.to_bits()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn cached_log_probabilities_have_the_bits_of_the_full_pass() {
+        for config in shapes() {
+            let model = model(&config);
+            let prompts = prompts(&config, &[17, 1, 40, 3, 64, 5, 33]);
+            for sampling in [
+                Sampling::GREEDY,
+                Sampling::at(1.0),
+                Sampling {
+                    top_k: 20,
+                    top_p: 0.9,
+                    ..Sampling::at(0.7)
+                },
+            ] {
+                let done = generate(&model, &prompts, &options(sampling, 190), None).unwrap();
+                let full = full_pass(&model, &prompts, &done, sampling.reported_temperature());
+                let cached: Vec<Vec<f32>> = done
+                    .iter()
+                    .map(|completion| completion.log_probabilities.clone())
+                    .collect();
+                assert!(
+                    bits(&cached) == bits(&full),
+                    "{:?} {sampling:?}",
+                    config.architecture
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_are_those_of_generation_without_a_cache() {
+        for config in shapes() {
+            let model = model(&config);
+            let prompts = prompts(&config, &[17, 1, 9]);
+            for sampling in [Sampling::GREEDY, Sampling::at(1.0)] {
+                let options = options(sampling, 12);
+                let cached = generate(&model, &prompts, &options, None).unwrap();
+                for (row, prompt) in prompts.iter().enumerate() {
+                    let mut sequence = prompt.clone();
+                    for position in 0..options.max_new_tokens {
+                        let hidden = model
+                            .hidden(&Pack::new(&[&sequence], Device::Cpu).unwrap())
+                            .unwrap();
+                        let logits = model
+                            .logits(&hidden)
+                            .unwrap()
+                            .get(sequence.len() as i64 - 1);
+                        let bits = options.stream.bits(row as u64, position as u64);
+                        sequence.push(Chooser::default().choose(
+                            &tensors::floats(&logits).unwrap(),
+                            sampling,
+                            bits,
+                        ));
+                    }
+                    assert_eq!(
+                        sequence[prompt.len()..],
+                        cached[row].tokens,
+                        "{:?} {sampling:?}",
+                        config.architecture
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn neither_batch_nor_threads_nor_portions_change_a_completion() {
+        let config = &shapes()[1];
+        let model = model(config);
+        let prompts = prompts(config, &[17, 1, 40, 3, 64, 5, 33]);
+        let base = options(Sampling::at(1.0), 20);
+        let all = generate(&model, &prompts, &base, None).unwrap();
+        for (batch, threads) in [(1, 1), (2, 2), (3, 4), (64, 3)] {
+            let other = GenerateOptions {
+                batch,
+                threads,
+                ..base.clone()
+            };
+            assert_eq!(generate(&model, &prompts, &other, None).unwrap(), all);
+        }
+        let rest = GenerateOptions {
+            first_row: 4,
+            ..base
+        };
+        assert_eq!(
+            generate(&model, &prompts[4..], &rest, None).unwrap(),
+            all[4..]
+        );
+    }
+
+    #[test]
+    fn completions_end_by_token_hook_length_and_last_position() {
+        let config = &shapes()[0];
+        let model = model(config);
+        let prompts = prompts(config, &[17, 250]);
+        let free = generate(&model, &prompts, &options(Sampling::at(1.0), 30), None).unwrap();
+        assert_eq!((free[0].tokens.len(), free[0].finish), (30, Finish::Length));
+        assert_eq!((free[1].tokens.len(), free[1].finish), (6, Finish::Length));
+        let stop = free[0].tokens[7];
+        let stopped = GenerateOptions {
+            stop_tokens: vec![stop],
+            ..options(Sampling::at(1.0), 30)
+        };
+        let stopped = generate(&model, &prompts[..1], &stopped, None).unwrap();
+        let first = free[0]
+            .tokens
+            .iter()
+            .position(|&token| token == stop)
+            .unwrap();
+        assert_eq!(
+            (&stopped[0].tokens[..], stopped[0].finish),
+            (&free[0].tokens[..=first], Finish::StopToken)
+        );
+        let hook = |prompt: usize, tokens: &[u32]| prompt == 0 && tokens.len() == 4;
+        let hooked = generate(
+            &model,
+            &prompts,
+            &options(Sampling::at(1.0), 30),
+            Some(&hook),
+        )
+        .unwrap();
+        assert_eq!(
+            (hooked[0].tokens.len(), hooked[0].finish),
+            (4, Finish::Hook)
+        );
+        assert_eq!(hooked[1], free[1]);
+        let long = generate(&model, &[vec![1; 256]], &options(Sampling::GREEDY, 1), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            long.contains("prompt 0 has 256 tokens; expected 1 to 255"),
+            "{long}"
+        );
+    }
+
+    #[test]
+    fn libtorchs_own_operations_agree_within_rounding() {
+        // A head width that the kernels do not take.
+        let config = ModelConfig::llama(101, 36, 2, 6, 3);
+        device::open("cpu", true).unwrap();
+        let model = Model::initialise(
+            &ModelConfig {
+                initializer_range: 0.2,
+                ..config.clone()
+            },
+            1,
+            Device::Cpu,
+        )
+        .unwrap();
+        let prompts = prompts(&config, &[17, 1, 9]);
+        let done = generate(&model, &prompts, &options(Sampling::at(1.0), 20), None).unwrap();
+        let full = full_pass(&model, &prompts, &done, 1.0);
+        for (completion, full) in done.iter().zip(full) {
+            assert!(
+                completion
+                    .log_probabilities
+                    .iter()
+                    .zip(full)
+                    .all(|(a, b)| (a - b).abs() < 1e-4)
+            );
+        }
+    }
+}
