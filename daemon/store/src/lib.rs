@@ -9,6 +9,8 @@ mod chunk;
 mod encoding;
 mod error;
 pub mod fs;
+mod fsck;
+mod gc;
 pub mod index;
 mod pack;
 mod store;
@@ -16,6 +18,8 @@ mod tree;
 
 pub use chunk::safetensors::{SafetensorsError, check as check_safetensors};
 pub use error::Error;
+pub use fsck::{Damage, FsckReport};
+pub use gc::{GcOptions, GcReport, Root};
 pub use store::{
     BlobReader, FIND_LIMIT, ObjectKind, OpenReport, PutBlob, Statistics, Store, StoreOptions,
     StoredBlob,

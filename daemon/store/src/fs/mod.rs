@@ -218,7 +218,8 @@ pub fn create_dir_durable(fs: &dyn Fs, folder: &Path) -> Result<(), FsError> {
         at = parent(at);
     }
     fs.create_dir(folder).at("create", folder)?;
-    for made in missing {
+    // From the top down, so that no name is durable in a folder whose own is not.
+    for made in missing.into_iter().rev() {
         let above = parent(made);
         fs.sync_dir(above).at("sync", above)?;
     }

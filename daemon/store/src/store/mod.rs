@@ -31,7 +31,8 @@ pub use put::{PutBlob, StoredBlob};
 pub use questions::{FIND_LIMIT, ObjectKind, Statistics};
 pub use read::BlobReader;
 pub(crate) use read::decode_list;
-pub(crate) use rebuild::Counters;
+use rebuild::Counters;
+pub(crate) use rebuild::{PackFile, list_packs, pack_entries};
 
 /// How a store is opened.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ const COUNTERS_KEY: &[u8] = b"counters";
 
 /// What [`crate::Statistics`] counts, kept with the index so that asking costs nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
+pub(super) struct Counters {
     pub chunks: u64,
     pub blobs: u64,
     pub trees: u64,
@@ -111,7 +111,7 @@ pub(crate) fn list_packs(fs: &dyn Fs, folder: &Path) -> Result<Vec<PackFile>, Er
 }
 
 /// The records of a sealed pack: by its trailer, or, where that is damaged, by what a scan finds whole.
-pub(crate) fn sealed_entries(fs: &dyn Fs, pack: &PackFile) -> Result<Vec<Entry>, Error> {
+pub(super) fn sealed_entries(fs: &dyn Fs, pack: &PackFile) -> Result<Vec<Entry>, Error> {
     match read_trailer(fs, &pack.path) {
         Err(Error::BadPack { .. }) => {
             let file = fs.open(&pack.path, Open::Read).at("open", &pack.path)?;
@@ -119,6 +119,18 @@ pub(crate) fn sealed_entries(fs: &dyn Fs, pack: &PackFile) -> Result<Vec<Entry>,
             Ok(scan.entries)
         }
         other => Ok(other?.0),
+    }
+}
+
+/// The records of a pack, sealed or not, by what it says of itself.
+pub(crate) fn pack_entries(fs: &dyn Fs, pack: &PackFile) -> Result<Vec<Entry>, Error> {
+    match pack.state {
+        PackState::Sealed => sealed_entries(fs, pack),
+        PackState::Open => {
+            let file = fs.open(&pack.path, Open::Read).at("open", &pack.path)?;
+            let scan = scan_headers(&*file, 0, pack.length).at("read", &pack.path)?;
+            Ok(scan.entries)
+        }
     }
 }
 

@@ -8,4 +8,8 @@
 
 mod bench;
 mod blobs;
+mod care;
+mod crashes;
+mod index;
+mod sample;
 mod trees;
