@@ -73,11 +73,4 @@ char* begat_foreach_norm(at::Tensor* const* tensors, int64_t count, at::Tensor**
     *out = new at::Tensor(at::stack(at::_foreach_norm(list(tensors, count), 2)).square().sum().sqrt());
   });
 }
-
-char* begat_tree_sum(at::Tensor* values, double* sum) {
-  return guarded([&] {
-    const auto flat = values->contiguous();
-    *sum = begat::tree_sum(flat.const_data_ptr<float>(), flat.numel());
-  });
-}
 }

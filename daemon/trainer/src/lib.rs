@@ -15,10 +15,12 @@ mod generate;
 mod golden_tests;
 pub mod loss;
 mod model;
+pub mod numerics;
 mod random;
 mod shim;
 pub mod stages;
 pub mod tensors;
+pub mod tools;
 mod train;
 
 pub use error::{Error, Result};

@@ -50,7 +50,6 @@ unsafe extern "C" {
         count: i64,
         out: *mut TensorPointer,
     ) -> Message;
-    fn begat_tree_sum(values: TensorPointer, sum: *mut f64) -> Message;
     fn begat_attention(
         q: TensorPointer,
         k: TensorPointer,
@@ -246,13 +245,6 @@ pub(crate) fn take_gradient(leaf: &Tensor) -> Result<Option<Tensor>> {
 pub(crate) fn foreach_norm(tensors: &[&Tensor]) -> Result<Tensor> {
     let raw = pointers(tensors);
     result(|out| unsafe { begat_foreach_norm(raw.as_ptr(), raw.len() as i64, out) })
-}
-
-/// The sum in a fixed binary tree (a float32 tensor on the CPU).
-pub(crate) fn tree_sum(values: &Tensor) -> Result<f64> {
-    let mut sum = 0.0;
-    check(unsafe { begat_tree_sum(pointer(values), &mut sum) })?;
-    Ok(sum)
 }
 
 pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, offsets: &[i64]) -> Result<Tensor> {
