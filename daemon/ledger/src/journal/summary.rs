@@ -16,6 +16,8 @@ pub struct Summary {
     pub execution_class: Option<ExecutionClass>,
     /// When the newest event was written.
     pub last_time: Option<Time>,
+    /// The number of the newest event, which is how many there are.
+    pub last_seq: u64,
     /// How often it went on from a checkpoint.
     pub resumes: u32,
     /// What it has reached.
@@ -53,6 +55,7 @@ impl Summary {
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Event) {
         self.last_time = Some(event.time);
+        self.last_seq = event.seq;
         if let Some(step) = event.body.step() {
             self.reached.step = self.reached.step.max(Some(step));
         }
