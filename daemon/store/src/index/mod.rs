@@ -31,6 +31,9 @@ use quiet::quietly;
 /// The length, or the position, of each source file by its name.
 pub type Sources = BTreeMap<String, u64>;
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// An error of the owner's rebuild.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -123,7 +126,7 @@ impl DistrustedSled {
     }
 
     /// Keys that begin with `prefix`, in order, with their values.
-    pub fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+    pub fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<Pair>, IndexError> {
         self.ask(|db| collect(db.scan_prefix(prefix)))
     }
 
@@ -133,7 +136,7 @@ impl DistrustedSled {
         from: &[u8],
         to: &[u8],
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+    ) -> Result<Vec<Pair>, IndexError> {
         self.ask(|db| collect(db.range(from..=to).take(limit)))
     }
 
@@ -271,7 +274,7 @@ fn retire(open: Option<Open>) {
 
 fn collect(
     pairs: impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>,
-) -> sled::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+) -> sled::Result<Vec<Pair>> {
     pairs
         .map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())))
         .collect()

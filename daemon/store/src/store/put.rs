@@ -65,6 +65,9 @@ impl Store {
     }
 }
 
+/// Takes a new chunk.
+type StoreChunk<'a> = dyn FnMut(ChunkId, Hint, &[u8]) -> Result<(), Error> + 'a;
+
 /// A new chunk on its way to an encoder.
 struct Job {
     id: ChunkId,
@@ -184,7 +187,7 @@ impl Inner {
     fn read_chunks(
         &self,
         source: &mut Source<'_>,
-        store: &mut dyn FnMut(ChunkId, Hint, &[u8]) -> Result<(), Error>,
+        store: &mut StoreChunk<'_>,
     ) -> Result<ReadBlob, Error> {
         let mut cutter = Cutter::new();
         let mut hasher = blake3::Hasher::new();

@@ -144,12 +144,12 @@ fn fsck_names_what_is_damaged() {
         "only reading the data shows it"
     );
     let report = store.fsck(true).unwrap();
-    let blob = BlobDigest::of(&bytes).to_string();
+    let blob = [BlobDigest::of(&bytes).to_string()];
     let objects = |list: &[begat_store::Damage]| -> Vec<String> {
         list.iter().map(|damage| damage.object.clone()).collect()
     };
-    assert_eq!(objects(&report.damaged_chunks), [blob.clone()]);
-    assert_eq!(objects(&report.damaged_blobs), [blob]);
+    assert_eq!(objects(&report.damaged_chunks), blob);
+    assert_eq!(objects(&report.damaged_blobs), blob);
     assert_eq!(objects(&report.damaged_trees), [tree.to_string()]);
     assert!(report.damaged_packs.is_empty() && report.index_faults.is_empty());
     assert!(

@@ -30,7 +30,7 @@ fn contents() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-const TREE: &str = "TREE_DIGEST";
+const TREE: &str = "8acc552c0382e7511bb060908cca20fa74050c701cbfbc28ecdbba12d0870a4c";
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
