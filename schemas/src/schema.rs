@@ -50,6 +50,7 @@ macro_rules! api_types {
                 .with(|settings| settings.definitions_path = "/components/schemas".into())
                 .into_generator();
             $(generator.subschema_for::<$type>();)*
+            generator.subschema_for::<crate::Tree>();
             generator.take_definitions(true)
         }
     };
