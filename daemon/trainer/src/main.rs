@@ -7,7 +7,6 @@ use begat_trainer::contract::{StageError, StageResult, StopFlag};
 use begat_trainer::numerics::fingerprint;
 use begat_trainer::stages::{Hooks, run, serve};
 use begat_trainer::{device, tools};
-use begat_trainer::tools;
 use clap::{Parser, Subcommand};
 
 /// Runs a stage of a begat recipe.
@@ -62,27 +61,6 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Prints a model's logits for token sequences as JSON (for comparing with other programs).
-    Logits {
-        /// The model folder.
-        #[arg(long)]
-        model: PathBuf,
-        /// A JSON file: a list of lists of token ids.
-        #[arg(long)]
-        tokens: PathBuf,
-    },
-    /// Writes a fresh model of a given shape.
-    Initialise {
-        /// A `config.json` of the GPT-2 or Llama family.
-        #[arg(long)]
-        config: PathBuf,
-        /// Every value is a function of it.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// The folder to write.
-        #[arg(long)]
-        out: PathBuf,
-    },
 }
 
 fn main() -> ExitCode {
@@ -98,7 +76,9 @@ fn main() -> ExitCode {
             .map(|()| None)
             .map_err(StageError::from),
         None => {
-            eprintln!("begat-stage: no work folder: set BEGAT_WORK or name one, as in `begat-stage run FOLDER`");
+            eprintln!(
+                "begat-stage: no work folder: set BEGAT_WORK or name one, as in `begat-stage run FOLDER`"
+            );
             return ExitCode::from(2);
         }
     };

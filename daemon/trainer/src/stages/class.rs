@@ -2,29 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use begat_schemas::ExecutionClass;
+use begat_schemas::{ExecutionClass, SHORT_DIGITS};
 use serde_json::{Value, json};
 
 use crate::contract::StageResult;
+use crate::numerics::fingerprint;
 use crate::{Device, device};
 
 /// The facts and the numerics fingerprint of this process.
 pub(crate) fn execution_class(device: Device, threads: usize) -> StageResult<ExecutionClass> {
-    let facts = device::facts(device);
+    let known = device::facts(device);
     let facts: BTreeMap<String, Value> = [
-        ("libtorch", json!(facts.libtorch)),
-        ("device", json!(facts.device)),
-        ("cpu_capability", json!(facts.cpu_capability)),
-        ("cpu_kernels", json!(facts.cpu_kernels)),
+        ("libtorch", json!(known.libtorch)),
+        ("device", json!(known.device)),
+        ("cpu_capability", json!(known.cpu_capability)),
+        ("cpu_kernels", json!(known.cpu_kernels)),
         ("threads", json!(threads)),
         ("processor", json!(processor())),
         ("begat", json!(env!("CARGO_PKG_VERSION"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
+    let found = fingerprint(device)?;
+    let probes = found.probes.into_iter();
     Ok(ExecutionClass {
-        numerics: None,
-        probes: BTreeMap::new(),
+        numerics: found.digest.parse().ok(),
+        probes: probes
+            .map(|probe| {
+                (
+                    probe.name,
+                    probe.digest.chars().take(SHORT_DIGITS).collect(),
+                )
+            })
+            .collect(),
         facts,
     })
 }

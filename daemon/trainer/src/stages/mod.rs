@@ -5,6 +5,7 @@ mod context;
 mod evaluate;
 mod pretrain;
 mod run;
+mod serve;
 mod sft;
 mod shape;
 mod tokenizer;
@@ -12,6 +13,7 @@ mod training;
 
 pub use context::Hooks;
 pub use run::run;
+pub use serve::serve;
 
 pub(crate) use context::Context;
 
