@@ -12,9 +12,6 @@ mod store;
 mod target;
 mod transport;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::ApiError;
 pub use events::EventStream;
 pub use generate::GenerateStream;
