@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::encoding::Decoder;
 use crate::error::Error;
-use crate::fs::{At, Open};
+use crate::fs::{At, FsFile, Open};
 use crate::pack::PackState;
 use crate::pack::reader::{Scratch, read_header, read_trailer, verify};
 use crate::pack::record::Kind;
@@ -98,27 +98,33 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn pack(&mut self, pack: &PackFile) -> Result<(), Error> {
-        self.report.packs += 1;
-        if pack.state == PackState::Sealed
-            && let Err(error) = read_trailer(&*self.inner.fs, &pack.path)
-        {
-            let Error::BadPack { reason, .. } = error else {
-                return Err(error);
-            };
+    /// Whether the pack can say what it holds.
+    fn structure(&mut self, pack: &PackFile, file: &dyn FsFile) -> Result<(), Error> {
+        let faults = match pack.state {
+            PackState::Sealed => match read_trailer(&*self.inner.fs, &pack.path) {
+                Ok(_) => Vec::new(),
+                Err(Error::BadPack { reason, .. }) => vec![reason],
+                Err(error) => return Err(error),
+            },
+            PackState::Open => {
+                let scan = scan_headers(file, 0, pack.length).at("read", &pack.path)?;
+                scan.skipped
+            }
+        };
+        for reason in faults {
             push(&mut self.report.damaged_packs, pack_name(pack), reason);
         }
+        Ok(())
+    }
+
+    fn pack(&mut self, pack: &PackFile) -> Result<(), Error> {
+        self.report.packs += 1;
         let file = self
             .inner
             .fs
             .open(&pack.path, Open::Read)
             .at("open", &pack.path)?;
-        if pack.state == PackState::Open {
-            let scan = scan_headers(&*file, 0, pack.length).at("read", &pack.path)?;
-            for reason in scan.skipped {
-                push(&mut self.report.damaged_packs, pack_name(pack), reason);
-            }
-        }
+        self.structure(pack, &*file)?;
         let mut decoder = Decoder::new();
         let (mut record, mut plain) = (Vec::new(), Vec::new());
         for entry in pack_entries(&*self.inner.fs, pack)? {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::fs::{Fs, FsError};
 pub use batch::{Batch, Fill};
@@ -84,7 +84,16 @@ pub struct DistrustedSled {
     place: Place,
     rebuild: Arc<Rebuild>,
     /// Read by every question, written only to replace a doubtful sled.
-    open: RwLock<Option<Open>>,
+    state: RwLock<State>,
+    /// Why it was made afresh since it was opened.
+    doubts: Mutex<Vec<Doubt>>,
+}
+
+enum State {
+    Open(Open),
+    /// It could not be made afresh; the next question tries again.
+    Broken,
+    Closed,
 }
 
 #[derive(Clone)]
@@ -115,7 +124,8 @@ impl DistrustedSled {
         let index = Self {
             place,
             rebuild,
-            open: RwLock::new(Some(open)),
+            state: RwLock::new(State::Open(open)),
+            doubts: Mutex::new(Vec::new()),
         };
         Ok((index, doubt))
     }
@@ -152,10 +162,13 @@ impl DistrustedSled {
 
     /// Throws the index away and makes it afresh.
     pub fn rebuild(&self) -> Result<(), IndexError> {
-        let mut open = self.open.write();
-        retire(open.take());
-        *open = Some(open_afresh(&self.place, &*self.rebuild)?);
-        Ok(())
+        let mut state = self.state.write();
+        self.replace(&mut state).map(drop)
+    }
+
+    /// Why the index was made afresh since this was last asked, for the log.
+    pub fn take_doubts(&self) -> Vec<Doubt> {
+        std::mem::take(&mut *self.doubts.lock())
     }
 
     /// Flushes, fsyncs sled's files and marks them clean, so that the next start can believe them at once.
@@ -165,33 +178,48 @@ impl DistrustedSled {
 
     /// As [`close`](Self::close), for an owner that shares the index; later calls fail with [`IndexError::Closed`].
     pub fn shut(&self) -> Result<(), IndexError> {
-        let Some(open) = self.open.write().take() else {
-            return Ok(());
-        };
-        let generation = open.generation.clone();
-        retire(Some(open));
-        generation.mark_clean(&self.place)
+        match std::mem::replace(&mut *self.state.write(), State::Closed) {
+            State::Open(open) => {
+                let generation = open.generation.clone();
+                retire(open);
+                generation.mark_clean(&self.place)
+            }
+            State::Broken | State::Closed => Ok(()),
+        }
     }
 
     /// Asks sled; when it panics or fails, makes the index afresh and asks again.
     fn ask<T>(&self, question: impl Fn(&sled::Db) -> sled::Result<T>) -> Result<T, IndexError> {
-        let (generation, doubt) = {
-            let guard = self.open.read();
-            let open = guard.as_ref().ok_or(IndexError::Closed)?;
-            match quietly(|| question(&open.db)) {
+        let asked = match &*self.state.read() {
+            State::Closed => return Err(IndexError::Closed),
+            State::Broken => None,
+            State::Open(open) => match quietly(|| question(&open.db)) {
                 Ok(answer) => return Ok(answer),
-                Err(doubt) => (open.generation.name().to_owned(), doubt),
-            }
+                Err(doubt) => {
+                    self.doubts.lock().push(doubt);
+                    Some(open.generation.name().to_owned())
+                }
+            },
         };
-        let mut guard = self.open.write();
-        let open = guard.as_ref().ok_or(IndexError::Closed)?;
-        if open.generation.name() == generation {
-            let _reason_is_repeated_if_the_next_answer_fails_too = doubt;
-            retire(guard.take());
-            *guard = Some(open_afresh(&self.place, &*self.rebuild)?);
-        }
-        let open = guard.as_ref().ok_or(IndexError::Closed)?;
+        let mut state = self.state.write();
+        let open = match &*state {
+            // Another thread has already replaced the one that failed.
+            State::Open(open) if Some(open.generation.name()) != asked.as_deref() => open,
+            State::Closed => return Err(IndexError::Closed),
+            State::Open(_) | State::Broken => self.replace(&mut state)?,
+        };
         quietly(|| question(&open.db)).map_err(|doubt| self.place.hopeless(doubt))
+    }
+
+    fn replace<'a>(&self, state: &'a mut State) -> Result<&'a Open, IndexError> {
+        if let State::Open(open) = std::mem::replace(state, State::Broken) {
+            retire(open);
+        }
+        *state = State::Open(open_afresh(&self.place, &*self.rebuild)?);
+        match state {
+            State::Open(open) => Ok(open),
+            State::Broken | State::Closed => Err(IndexError::Closed),
+        }
     }
 }
 
@@ -227,7 +255,7 @@ fn open_trusted(place: &Place, sources: &Sources) -> Result<Result<Open, Doubt>,
         match look_for_doubt(&open, sources) {
             None => Ok(open),
             Some(doubt) => {
-                retire(Some(open));
+                retire(open);
                 Err(doubt)
             }
         }
@@ -265,7 +293,7 @@ fn open_afresh(place: &Place, rebuild: &Rebuild) -> Result<Open, IndexError> {
 }
 
 /// Closing a broken sled may panic like anything else it does.
-fn retire(open: Option<Open>) {
+fn retire(open: Open) {
     let _its_last_words_do_not_matter = quietly(|| {
         drop(open);
         Ok(())

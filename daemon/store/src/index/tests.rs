@@ -207,6 +207,20 @@ fn a_failing_question_makes_it_afresh() {
         Ok(times.get())
     });
     assert_eq!(answer.unwrap(), 2);
+    let doubts = [Doubt::Panicked("a page is gone".to_owned())];
+    assert_eq!(index.take_doubts(), doubts);
+    assert!(index.take_doubts().is_empty());
+    check_answers(&index, b"abc");
+}
+
+#[test]
+fn what_cannot_be_rebuilt_now_is_tried_again_later() {
+    let bench = Bench::new(b"abc");
+    let (index, _) = bench.open();
+    std::fs::remove_file(bench.log()).unwrap();
+    assert!(matches!(index.rebuild(), Err(IndexError::Rebuild { .. })));
+    assert!(matches!(index.get(b"a"), Err(IndexError::Rebuild { .. })));
+    bench.write_log(b"abc");
     check_answers(&index, b"abc");
 }
 

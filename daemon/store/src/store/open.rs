@@ -100,12 +100,8 @@ fn build(
         fs: Arc::clone(&fs),
         cache_bytes: INDEX_CACHE_BYTES,
     };
-    let sources: Sources = packs
-        .iter()
-        .map(|pack| (source_name(pack.number), pack.length))
-        .collect();
     let rebuild = rebuild_from(Arc::clone(&fs), packs_folder.clone(), Arc::clone(&durable));
-    let (index, doubt) = DistrustedSled::open(place, &sources, rebuild)?;
+    let (index, doubt) = DistrustedSled::open(place, &sources_of(packs), rebuild)?;
     report.index_rebuilt = doubt;
     let counters = Mutex::new(Counters::read(&index)?);
     Ok(Inner {
@@ -128,6 +124,13 @@ fn build(
         idle_encoder: Mutex::new(None),
         _lock: lock,
     })
+}
+
+fn sources_of(packs: &[PackFile]) -> Sources {
+    let lengths = packs
+        .iter()
+        .map(|pack| (source_name(pack.number), pack.length));
+    lengths.collect()
 }
 
 fn wanted_threads(threads: usize) -> usize {

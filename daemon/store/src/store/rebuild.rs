@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Durable, Store, encode_location, index_key};
 use crate::error::Error;
 use crate::fs::{At, Fs, Open};
-use crate::index::{Batch, BoxError, Fill, Rebuild};
+use crate::index::{Batch, BoxError, Doubt, Fill, Rebuild};
 use crate::pack::reader::read_trailer;
 use crate::pack::record::Kind;
 use crate::pack::recover::{scan_headers, scan_verified};
@@ -175,6 +175,11 @@ fn add(
 }
 
 impl Store {
+    /// Why the index was made afresh while the store was open, since this was last asked: for the log.
+    pub fn take_index_doubts(&self) -> Vec<Doubt> {
+        self.inner.index.take_doubts()
+    }
+
     /// Throws the index away and makes it afresh from the packs.
     pub fn rebuild_index(&self) -> Result<(), Error> {
         self.inner.commit()?;
