@@ -18,6 +18,9 @@ use crate::view::{Filling, Overlay};
 /// What sled may cache of the ledger's index.
 const CACHE_BYTES: u64 = 4 << 20;
 
+/// Longest file of the log, but for one group.
+const LOG_FILE_BYTES: u64 = 1 << 20;
+
 /// Where a ledger lives.
 #[derive(Debug, Clone)]
 pub struct LedgerOptions {
@@ -29,6 +32,8 @@ pub struct LedgerOptions {
     pub index_folder: PathBuf,
     /// What the index may cache, in bytes.
     pub cache_bytes: u64,
+    /// A file of the log that is longer is followed by another. The last one is copied at every start.
+    pub log_file_bytes: u64,
 }
 
 impl LedgerOptions {
@@ -40,6 +45,7 @@ impl LedgerOptions {
             folder,
             fs: Arc::new(DiskFs),
             cache_bytes: CACHE_BYTES,
+            log_file_bytes: LOG_FILE_BYTES,
         }
     }
 }
@@ -69,6 +75,7 @@ impl Ledger {
         let log = LogFolder {
             fs: Arc::clone(&options.fs),
             folder: options.folder.clone(),
+            file_bytes: options.log_file_bytes,
         };
         let (writer, cut) = log.clone().open()?;
         let end = writer.position();

@@ -20,9 +20,6 @@ pub(crate) use writer::{LogWriter, WriteError};
 /// The format that this begat reads and writes.
 pub(crate) const FORMAT: &str = "begat-ledger-1";
 
-/// A file of the log is followed by another once it is longer. The last one is copied at every start, so it is small.
-const FILE_BYTES: u64 = 1 << 20;
-
 /// The first line of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {

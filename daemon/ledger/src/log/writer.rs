@@ -5,7 +5,7 @@ use std::sync::Arc;
 use begat_store::fs::{At, FsError, FsFile, Open, append_all, write_file_atomic};
 
 use super::files::LogFolder;
-use super::{Append, FILE_BYTES, FORMAT, Group, Header, Position, frame};
+use super::{Append, FORMAT, Group, Header, Position, frame};
 use crate::error::LedgerError;
 
 /// Writes groups, each durable before the next.
@@ -68,7 +68,7 @@ impl LogWriter {
 
     /// Writes `appends` as one group and returns once they are durable.
     pub(crate) fn write(&mut self, appends: Vec<Append>) -> Result<Position, WriteError> {
-        if self.len > FILE_BYTES {
+        if self.len > self.log.file_bytes {
             self.next_file()?;
         }
         let group = Group {
