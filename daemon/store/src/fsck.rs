@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use begat_schemas::{BlobDigest, Digest, Tree, TreeDigest};
+use parking_lot::RwLockUpgradableReadGuard;
 use serde::Serialize;
 
 use crate::encoding::Decoder;
 use crate::error::Error;
 use crate::fs::{At, FsFile, Open};
-use crate::pack::PackState;
 use crate::pack::reader::{Scratch, read_header, read_trailer, verify};
 use crate::pack::record::Kind;
 use crate::pack::recover::scan_headers;
 use crate::pack::trailer::{Entry, Location};
+use crate::pack::{PackNumber, PackState};
 use crate::store::{Inner, PackFile, Store, decode_location, list_packs, pack_entries};
 
 /// What a check found.
@@ -65,22 +66,25 @@ impl FsckReport {
 }
 
 impl Store {
-    /// Checks packs, index, blobs and trees; with `read_data`, every byte.
+    /// Checks packs, index, blobs and trees; with `read_data`, every byte. Puts and reads go on while sealed packs are read;
+    /// the rest, which is short, has the store for itself.
     pub fn fsck(&self, read_data: bool) -> Result<FsckReport, Error> {
-        self.inner.commit()?;
-        let _alone = self.inner.work.write();
+        let inner = &*self.inner;
+        let shared = inner.work.upgradable_read();
         let mut check = Check {
-            inner: &self.inner,
+            inner,
             report: FsckReport {
                 read_data,
                 ..FsckReport::default()
             },
+            checked: BTreeSet::new(),
             found: BTreeSet::new(),
             bad: BTreeMap::new(),
         };
-        for pack in list_packs(&*self.inner.fs, &self.inner.packs_folder)? {
-            check.pack(&pack)?;
-        }
+        check.packs(Some(PackState::Sealed))?;
+        let _alone = RwLockUpgradableReadGuard::upgrade(shared);
+        inner.commit()?;
+        check.packs(None)?;
         check.index()?;
         check.blobs()?;
         check.trees()?;
@@ -91,6 +95,8 @@ impl Store {
 struct Check<'a> {
     inner: &'a Inner,
     report: FsckReport,
+    /// Packs that were looked at.
+    checked: BTreeSet<PackNumber>,
     /// Records that stand in packs.
     found: BTreeSet<(Kind, Digest)>,
     /// Records that are damaged, and how.
@@ -98,6 +104,16 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Checks the packs that are not checked yet, all or those in `state`.
+    fn packs(&mut self, state: Option<PackState>) -> Result<(), Error> {
+        for pack in list_packs(&*self.inner.fs, &self.inner.packs_folder)? {
+            if state.is_none_or(|state| state == pack.state) && self.checked.insert(pack.number) {
+                self.pack(&pack)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the pack can say what it holds.
     fn structure(&mut self, pack: &PackFile, file: &dyn FsFile) -> Result<(), Error> {
         let faults = match pack.state {

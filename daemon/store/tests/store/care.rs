@@ -201,3 +201,22 @@ fn the_index_is_made_from_the_packs_alone() {
     assert_eq!(store.statistics().unwrap(), before);
     check_clean(&store);
 }
+
+#[test]
+fn fsck_goes_on_beside_puts() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.put_bytes(&noise(0, 70 << 20)).unwrap();
+    std::thread::scope(|scope| {
+        let putting = scope.spawn(|| {
+            for seed in 1..40 {
+                store.put_bytes(&noise(seed, 200_000)).unwrap();
+                store.commit().unwrap();
+            }
+        });
+        while !putting.is_finished() {
+            check_clean(&store);
+        }
+    });
+    assert_eq!(check_clean(&store).blobs, 40);
+}

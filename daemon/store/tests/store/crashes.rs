@@ -288,7 +288,7 @@ fn sealing_is_crash_safe() {
         (middle - before, rig.disk.operations() - middle)
     };
     // The last calls of the second put are: trailer, sync, rename, folder sync, a new pack.
-    for operation in (second - 14)..second {
+    for operation in (second - 10)..second {
         for fault in [Fault::Crash, Fault::Eio] {
             let rig = Rig::new(FaultyFs::new());
             let store = rig.open().unwrap();
