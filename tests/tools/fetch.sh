@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Brings the Debian packages that tests use into .tools, without root: promtool (prometheus), b3sum, restic.
+# Brings the Debian packages that tests and benchmarks use into .tools, without root: promtool (prometheus), b3sum, restic,
+# and jemalloc, so that `make bench` gives PyTorch the allocator that begat has.
 # Where there is no apt, the tests that need them say that they did not run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=.tools
-packages=(prometheus b3sum restic)
+packages=(prometheus b3sum restic libjemalloc2)
 
-present() { [ -x "$folder/usr/bin/promtool" ] && [ -x "$folder/usr/bin/b3sum" ] && [ -x "$folder/usr/bin/restic" ]; }
+present() {
+	[ -x "$folder/usr/bin/promtool" ] && [ -x "$folder/usr/bin/b3sum" ] && [ -x "$folder/usr/bin/restic" ] &&
+		compgen -G "$folder/usr/lib/*/libjemalloc.so.2" >/dev/null
+}
 present && exit 0
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
