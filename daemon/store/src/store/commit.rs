@@ -20,6 +20,11 @@ impl Store {
 
     /// Commits and marks the index clean, so that the next start believes it at once. Without it nothing is lost.
     pub fn close(self) -> Result<(), Error> {
+        self.shut()
+    }
+
+    /// As [`close`](Self::close), for a store that is shared: later calls fail, the folder is free once the last share is gone.
+    pub fn shut(&self) -> Result<(), Error> {
         self.inner.commit()?;
         Ok(self.inner.index.shut()?)
     }

@@ -312,6 +312,7 @@ impl Recovery<'_> {
         let inner = self.inner;
         inner.packs.forget(left.pack.number);
         if left.durable <= PACK_HEADER.len() as u64 {
+            inner.apply_removals(&[], &[left.pack.number])?;
             let path = &left.pack.path;
             inner.fs.remove(path).at("remove", path)?;
             let folder = &inner.packs_folder;
