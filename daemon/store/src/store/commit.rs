@@ -10,7 +10,7 @@ use crate::fs::{At, FsError};
 use crate::index::Batch;
 use crate::pack::record::{Header, Kind};
 use crate::pack::writer::{AppendError, FinishedPack, OpenPack};
-use crate::pack::{PACK_BYTES, PackNumber, source_name};
+use crate::pack::{PackNumber, source_name};
 
 impl Store {
     /// Returns when everything put so far, by any thread, is durable.
@@ -92,7 +92,7 @@ impl Inner {
         let pack = writer.open.as_mut().expect("just ensured");
         match pack.append(header, record) {
             Ok(at) => {
-                let full = pack.end() >= PACK_BYTES;
+                let full = pack.end() >= self.pack_bytes;
                 self.pending.write().insert((header.kind, header.id), at);
                 Ok(full)
             }
@@ -149,7 +149,7 @@ impl Inner {
 
     /// Seals the open pack if it is full. Others may append to the next one meanwhile.
     pub(crate) fn roll(&self) -> Result<(), Error> {
-        self.seal_open_pack(PACK_BYTES)
+        self.seal_open_pack(self.pack_bytes)
     }
 
     /// Seals the open pack if it has at least `bytes`.

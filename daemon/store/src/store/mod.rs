@@ -22,11 +22,11 @@ use crate::encoding::Encoder;
 use crate::error::Error;
 use crate::fs::{DiskFs, Fs, FsLock};
 use crate::index::{DistrustedSled, Doubt};
-use crate::pack::PackNumber;
 use crate::pack::reader::Packs;
 use crate::pack::record::Kind;
 use crate::pack::trailer::Location;
 use crate::pack::writer::OpenPack;
+use crate::pack::{PACK_BYTES, PackNumber};
 pub use put::{PutBlob, StoredBlob};
 pub use questions::{FIND_LIMIT, ObjectKind, Statistics};
 pub use read::BlobReader;
@@ -45,6 +45,9 @@ pub struct StoreOptions {
     pub index_folder: Option<PathBuf>,
     /// How many threads a put of a large blob may use to encode; 0 stands for the machine's cores, at most 4.
     pub threads: usize,
+    /// At how many bytes a pack is sealed. Smaller ones are for tests.
+    #[doc(hidden)]
+    pub pack_bytes: u64,
 }
 
 impl StoreOptions {
@@ -55,6 +58,7 @@ impl StoreOptions {
             fs: Arc::new(DiskFs),
             index_folder: None,
             threads: 0,
+            pack_bytes: PACK_BYTES,
         }
     }
 }
@@ -81,6 +85,7 @@ pub(crate) struct Inner {
     pub(crate) folder: PathBuf,
     pub(crate) packs_folder: PathBuf,
     threads: usize,
+    pack_bytes: u64,
     pub(crate) packs: Packs,
     pub(crate) index: DistrustedSled,
     /// Records that no sync has covered yet.

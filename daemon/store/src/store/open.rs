@@ -92,6 +92,7 @@ fn build(
         fs,
         index_folder,
         threads,
+        pack_bytes,
     } = options;
     let durable = Arc::new(Mutex::new(BTreeMap::new()));
     let place = Place {
@@ -110,6 +111,7 @@ fn build(
         folder,
         packs_folder,
         threads: wanted_threads(threads),
+        pack_bytes,
         index,
         pending: RwLock::new(HashMap::new()),
         writer: Mutex::new(Writer {
