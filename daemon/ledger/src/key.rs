@@ -42,13 +42,17 @@ pub(crate) enum About {
     Count = b'#',
 }
 
-/// What is set and removed again in the ordinary course of things.
-pub(crate) const PASSING: [u8; 5] = [
+/// What is set again or removed in the ordinary course of things; small values only.
+pub(crate) const CHANGING: [u8; 9] = [
+    About::RunStatus as u8,
     About::RunByState as u8,
+    About::AttemptStatus as u8,
     About::LiveAttempt as u8,
     About::OpenLaunch as u8,
     About::OpenReproduction as u8,
+    About::Ref as u8,
     About::RefTo as u8,
+    About::Count as u8,
 ];
 
 impl About {

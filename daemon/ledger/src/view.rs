@@ -169,61 +169,90 @@ impl View for Memory {
     }
 }
 
-/// A new index being filled. It cannot remove, so keys that come and go are kept aside until the end, and of the others
-/// one that is removed becomes an empty value.
+/// A new index being filled.
+///
+/// It cannot remove, and it is slow where keys come in no order, so what changes often is kept aside until the end, and
+/// the rest is handed on sorted, a few MiB at a time. Of that, a key that is removed becomes an empty value.
 pub(crate) struct Filling<'a, 'b> {
     fill: &'a mut Fill<'b>,
-    passing: BTreeMap<Key, Vec<u8>>,
+    changing: BTreeMap<Key, Vec<u8>>,
+    waiting: BTreeMap<Key, Vec<u8>>,
+    waiting_bytes: usize,
 }
+
+/// Bytes of keys and values that are sorted before they are handed on.
+const SORTED_BYTES: usize = 4 << 20;
 
 impl<'a, 'b> Filling<'a, 'b> {
     pub(crate) fn new(fill: &'a mut Fill<'b>) -> Self {
         Self {
             fill,
-            passing: BTreeMap::new(),
+            changing: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
         }
     }
 
-    /// Writes what was kept aside.
-    pub(crate) fn finish(self) -> Result<(), BoxError> {
-        let Self { fill, passing } = self;
-        passing
+    /// Hands on all that is left.
+    pub(crate) fn finish(mut self) -> Result<(), BoxError> {
+        self.hand_on()?;
+        let Self { fill, changing, .. } = self;
+        changing
             .into_iter()
             .try_for_each(|(key, value)| fill.insert(key, value))
     }
 
-    fn comes_and_goes(key: &[u8]) -> bool {
+    fn hand_on(&mut self) -> Result<(), BoxError> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
+            .into_iter()
+            .try_for_each(|(key, value)| self.fill.insert(key, value))
+    }
+
+    fn wait(&mut self, key: Key, value: Vec<u8>) -> Result<(), LedgerError> {
+        self.waiting_bytes += key.len() + value.len();
+        self.waiting.insert(key, value);
+        if self.waiting_bytes > SORTED_BYTES {
+            self.hand_on().map_err(rebuilding)?;
+        }
+        Ok(())
+    }
+
+    fn changes_often(key: &[u8]) -> bool {
         key.first()
-            .is_some_and(|about| key::PASSING.contains(about))
+            .is_some_and(|about| key::CHANGING.contains(about))
     }
 }
 
 impl Read for Filling<'_, '_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
-        if Self::comes_and_goes(key) {
-            return Ok(self.passing.get(key).cloned());
+        if Self::changes_often(key) {
+            return Ok(self.changing.get(key).cloned());
         }
-        let value = self.fill.get(key).map_err(rebuilding)?;
+        let value = match self.waiting.get(key) {
+            Some(value) => Some(value.clone()),
+            None => self.fill.get(key).map_err(rebuilding)?,
+        };
         Ok(value.filter(|value| !value.is_empty()))
     }
 }
 
 impl View for Filling<'_, '_> {
     fn set(&mut self, key: Key, value: Vec<u8>) -> Result<(), LedgerError> {
-        if Self::comes_and_goes(&key) {
-            self.passing.insert(key, value);
+        if Self::changes_often(&key) {
+            self.changing.insert(key, value);
             return Ok(());
         }
-        self.fill.insert(key, value).map_err(rebuilding)
+        self.wait(key, value)
     }
 
     fn remove(&mut self, key: Key) -> Result<(), LedgerError> {
-        if Self::comes_and_goes(&key) {
-            self.passing.remove(&key);
+        if Self::changes_often(&key) {
+            self.changing.remove(&key);
             return Ok(());
         }
         if self.get(&key)?.is_some() {
-            self.fill.insert(key, Vec::new()).map_err(rebuilding)?;
+            self.wait(key, Vec::new())?;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ mod tests {
         );
         check(&series, 2..=3, &[(2, 2.0), (3, 3.0)]);
         check(&series, 5..=9, &[(5, 5.0)]);
-        check(&series, 6..=2, &[]);
+        check(&series, 6..=9, &[]);
         assert_eq!(series.steps(), Some((1, 5)));
     }
 

@@ -107,7 +107,7 @@ fn what_cannot_happen_in_a_state_is_refused() {
     let id = attempt(run(&small), 1);
     let begun = vec![declared(&small), started(id, Purpose::Launch)];
     check(
-        &[begun.clone()],
+        std::slice::from_ref(&begun),
         vec![ended(id, RunState::Succeeded, Some("small"))],
         "attempt {…}.1: what is running cannot become succeeded",
     );
@@ -117,7 +117,7 @@ fn what_cannot_happen_in_a_state_is_refused() {
         "attempt {…}.1: what is failed cannot become cancelled",
     );
     check(
-        &[begun.clone()],
+        std::slice::from_ref(&begun),
         vec![becomes(id, RunState::Succeeded)],
         "attempt {…}.1 cannot be made succeeded by this record",
     );
