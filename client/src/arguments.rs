@@ -8,8 +8,8 @@ use crate::commands::Command;
 
 const EXAMPLES: &str = "\
 Examples:
-  begat add corpus/ --name my/corpus --start      store a folder and name it; start a daemon if none runs
-  begat launch configs/recipes/gpt.toml --plan    what would run, what is already there, and why
+  begat add corpus/ --name my/corpus --start      store a folder and name it; start a daemon
+  begat launch configs/recipes/gpt.toml --plan    what would run, what is there already, and why
   begat launch configs/recipes/gpt.toml --follow  run it and watch
   begat runs                                      the newest runs
   begat metrics gpt/sft loss                      a curve
@@ -18,9 +18,9 @@ Examples:
   begat checkout gpt/sft model/                   a folder that other tools load
   begat sample gpt/sft 'Once upon a time'         ask it something
 
-A NAME is a ref (gpt/sft), a recipe (its newest launch), or a digest of a run, launch, tree or file; its first digits
-will do where they are unique. Results go to standard output, everything else to standard error.
-`begat help exit-codes` lists the exit codes.";
+A NAME is a ref (gpt/sft), a recipe (its newest launch), or a digest of a run, launch, tree or
+file; its first digits will do where they are unique. Results go to standard output, everything
+else to standard error. `begat help exit-codes` lists the exit codes.";
 
 /// Trains language models from recipes, and can say of each checkpoint where it came from.
 #[derive(Debug, Parser)]
@@ -47,11 +47,23 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// Data folder; its daemon is the one to talk to [default: $XDG_DATA_HOME/begat, else ~/.local/share/begat]
-    #[arg(long, global = true, value_name = "FOLDER", env = "BEGAT_DATA")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        env = "BEGAT_DATA",
+        hide_env_values = true
+    )]
     pub data: Option<PathBuf>,
     /// Talk over TCP, as in http://127.0.0.1:7878; the token is read from the file that BEGAT_TOKEN_FILE names, else
     /// from the data folder [default: the data folder's socket]
-    #[arg(long, global = true, value_name = "URL", env = "BEGAT_URL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "BEGAT_URL",
+        hide_env_values = true
+    )]
     pub url: Option<String>,
     /// Start a daemon if none runs
     #[arg(long, global = true)]

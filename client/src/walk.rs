@@ -133,7 +133,7 @@ pub fn walk(root: &Path) -> Result<Walk, WalkError> {
         empty_folders: Vec::new(),
     };
     if metadata.is_dir() {
-        walk_folder(root, root, &mut walk)?;
+        walk_folder(root, root, true, &mut walk)?;
     } else {
         let folder = root.parent().unwrap_or(Path::new(""));
         walk.files.push(found_file(root, folder, &metadata)?);
@@ -157,7 +157,7 @@ pub fn walk_listed(folder: &Path, listed: &[String]) -> Result<Walk, WalkError> 
                 folder: folder.to_owned(),
             });
         }
-        walk_folder(&folder.join(path), folder, &mut walk)?;
+        walk_folder(&folder.join(path), folder, false, &mut walk)?;
     }
     not_empty(folder, walk)
 }
@@ -171,15 +171,24 @@ fn not_empty(root: &Path, walk: Walk) -> Result<Walk, WalkError> {
     Ok(walk)
 }
 
-fn walk_folder(root: &Path, base: &Path, walk: &mut Walk) -> Result<(), WalkError> {
+fn walk_folder(
+    root: &Path,
+    base: &Path,
+    root_may_be_link: bool,
+    walk: &mut Walk,
+) -> Result<(), WalkError> {
     let mut folders = Vec::new();
     let mut filled: BTreeSet<PathBuf> = BTreeSet::new();
-    for entry in walkdir::WalkDir::new(root).sort_by_file_name() {
+    for entry in walkdir::WalkDir::new(root)
+        .sort_by_file_name()
+        .follow_root_links(root_may_be_link)
+    {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(root).to_owned();
             WalkError::read(&path, error)
         })?;
-        if entry.file_type().is_dir() {
+        let is_linked_root = root_may_be_link && entry.depth() == 0;
+        if entry.file_type().is_dir() || is_linked_root {
             folders.push(entry.into_path());
             continue;
         }
@@ -364,5 +373,8 @@ mod tests {
             let error = walk_listed(folder.path(), &[outside.to_owned()]);
             assert!(matches!(error, Err(WalkError::Outside { .. })), "{outside}");
         }
+        symlink("lib", folder.path().join("link")).unwrap();
+        let error = walk_listed(folder.path(), &["link".to_owned()]);
+        assert!(matches!(error, Err(WalkError::Symlink { .. })));
     }
 }

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::progress::byte_bar;
-use crate::render::{bytes, count};
+use crate::render::{bytes, several};
 
 /// Store a file or folder; only what the store lacks is sent
 #[derive(Debug, Args)]
@@ -48,10 +48,7 @@ impl Arguments {
     }
 
     fn sentence(&self, added: &Added) -> String {
-        let files = match added.added.files {
-            1 => "1 file".to_owned(),
-            files => format!("{} files", count(files)),
-        };
+        let files = several(added.added.files, "file");
         let name = self.name.as_ref().map_or(String::new(), |name| format!(" as {name}"));
         format!(
             "added {files}, {}{name}; sent {}, the rest was there",

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::progress::byte_bar;
-use crate::render::{bytes, count};
+use crate::render::{bytes, several};
 
 /// Write a tree to a folder, every byte verified
 #[derive(Debug, Args)]
@@ -33,8 +33,8 @@ impl Arguments {
         bar.finish_and_clear();
         done?;
         context.terminal.say(&format!(
-            "wrote {} files, {}, to {}",
-            count(tree.entries().len() as u64),
+            "wrote {}, {}, to {}",
+            several(tree.entries().len() as u64, "file"),
             bytes(tree.size()),
             self.folder.display()
         ));

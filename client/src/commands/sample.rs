@@ -16,7 +16,7 @@ pub struct Arguments {
     /// The text to go on from
     prompt: String,
     /// Number of completions
-    #[arg(short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(short, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     n: u32,
     #[command(flatten)]
     sampling: Sampling,

@@ -40,7 +40,7 @@ impl Pace {
     fn progress(&mut self, time: Time, step: u64, of: u64, tokens: u64) {
         self.of = of;
         self.points.push_back(Point { time, step, tokens });
-        while self.points.len() > 2 && time.seconds_since(self.points[1].time) > WINDOW_SECONDS {
+        while self.points.len() > 2 && time.seconds_since(self.points[0].time) > WINDOW_SECONDS {
             self.points.pop_front();
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         let slow_then_fast = (0..10).map(|at| progress(at * 100, at as u64, at as u64));
         let pace =
             observe(slow_then_fast.chain([progress(905, 15, 1009), progress(910, 20, 2009)]));
-        assert_eq!(pace.facts(), "200 tokens/s, 36 s left");
+        assert_eq!(pace.facts(), "200 tokens/s, 1 min 13 s left");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use console::Style;
 pub use launch::{launch, stage_table};
 pub use lineage::{dot, mermaid, tree};
 pub use metrics::{csv, curves, key_metrics};
-pub use numbers::{bytes, count, duration, value};
+pub use numbers::{bytes, count, duration, several, value};
 pub use plan::plan;
 pub use reproduce::reproduction;
 pub use run::{run, runs};

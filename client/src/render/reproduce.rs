@@ -4,7 +4,7 @@ use begat_schemas::api::{
     FileVerdict, OutputVerdict, ReproduceState, ReproduceView, RunVerdict, TensorVerdict,
 };
 
-use super::{Look, count, value};
+use super::{Look, count, several, value};
 use crate::text::printable;
 
 /// Differing tensors that are listed per file; more are counted.
@@ -20,14 +20,10 @@ pub fn reproduction(view: &ReproduceView, look: Look) -> String {
     text.push_str(&match view.state {
         ReproduceState::Running => "still running\n".to_owned(),
         ReproduceState::Identical => {
-            let outputs: usize = view
-                .verdicts
-                .iter()
-                .map(|verdict| verdict.outputs.len())
-                .sum();
-            let noun = if outputs == 1 { "output" } else { "outputs" };
+            let outputs = view.verdicts.iter().map(|verdict| verdict.outputs.len());
+            let outputs = several(outputs.sum::<usize>() as u64, "output");
             format!(
-                "{}: {outputs} {noun} came out bit for bit\n",
+                "{}: {outputs} came out bit for bit\n",
                 look.good("identical")
             )
         }
@@ -50,14 +46,17 @@ pub fn reproduction(view: &ReproduceView, look: Look) -> String {
 
 fn run(verdict: &RunVerdict, look: Look) -> String {
     let label = verdict.label.as_deref().unwrap_or("a run of no launch");
-    let attempt = verdict.attempt.map_or("not begun".to_owned(), |attempt| {
-        format!("attempt {}", attempt.number)
-    });
+    let attempt = match verdict.attempt {
+        Some(attempt) => format!(
+            "attempt {} against attempt {}",
+            attempt.number, verdict.original.number
+        ),
+        None => "not made again".to_owned(),
+    };
     let mut text = format!(
-        "{}  run {}  {attempt} against attempt {}\n",
+        "{}  run {}  {attempt}\n",
         look.heading(label),
-        verdict.run.short(),
-        verdict.original.number
+        verdict.run.short()
     );
     if let Some(reason) = &verdict.reason {
         text.push_str(&format!("  {}\n", printable(reason)));
@@ -136,7 +135,7 @@ fn file_lines(file: &FileVerdict) -> String {
     }
     let more = file.tensors.len().saturating_sub(TENSORS_MAX);
     if more > 0 {
-        text.push_str(&format!("      and {more} more tensors\n"));
+        text.push_str(&format!("      and {more} more\n"));
     }
     text
 }

@@ -7,8 +7,7 @@ use begat_schemas::api::*;
 use begat_schemas::{
     AttemptId, BlobDigest, Derivation, Device, Difference, Digest, Execution, ExecutionClass,
     InputName, LaunchId, Metric, OutputName, Purpose, RecipeName, RefName, Report, ReportFormat,
-    RunId, RunState, StageKind, StageName, StageParams, Time, Tree, TreeDigest, TreeEntry,
-    TreePath,
+    RunId, RunState, StageKind, StageParams, Time, Tree, TreeDigest, TreeEntry, TreePath,
 };
 use serde_json::json;
 
@@ -485,8 +484,4 @@ pub fn ref_history() -> Vec<RefChange> {
         reason: "begat tag".to_owned(),
     };
     vec![change(1, Some(tree_id("a"))), change(2, None)]
-}
-
-pub fn stage(text: &str) -> StageName {
-    name(text)
 }

@@ -4,7 +4,7 @@ use begat_schemas::api::{DiskUsage, FsckReport, GcReport, RefChange, RefView};
 use begat_schemas::{Report, Tree, TreeDigest};
 
 use super::table::{Columns, indented, pairs};
-use super::{Look, bytes, count, value};
+use super::{Look, bytes, count, several, value};
 use crate::text::printable;
 
 /// A tree: each file with its whole digest, as `b3sum` prints it.
@@ -111,10 +111,10 @@ pub fn disk_usage(usage: &DiskUsage, look: Look) -> String {
         (
             "objects",
             format!(
-                "{} blobs, {} chunks, {} packs",
-                count(usage.blobs),
-                count(usage.chunks),
-                count(usage.packs)
+                "{}, {}, {}",
+                several(usage.blobs, "blob"),
+                several(usage.chunks, "chunk"),
+                several(usage.packs, "pack")
             ),
         ),
     ];
@@ -137,10 +137,10 @@ pub fn disk_usage(usage: &DiskUsage, look: Look) -> String {
 /// What a check found.
 pub fn fsck(report: &FsckReport, look: Look) -> String {
     let mut text = format!(
-        "checked {} packs, {} chunks, {} blobs",
-        count(report.packs),
-        count(report.chunks),
-        count(report.blobs)
+        "checked {}, {}, {}",
+        several(report.packs, "pack"),
+        several(report.chunks, "chunk"),
+        several(report.blobs, "blob")
     );
     if report.bytes_read > 0 {
         text.push_str(&format!("; read and verified {}", bytes(report.bytes_read)));
@@ -157,23 +157,19 @@ pub fn fsck(report: &FsckReport, look: Look) -> String {
     }
     text.push_str(&match report.faults.len() {
         0 => format!("{}\n", look.good("everything is as it was stored")),
-        faults => format!("{faults} faults\n"),
+        faults => format!("{}\n", several(faults as u64, "fault")),
     });
     text
 }
 
 /// What a collection did.
 pub fn gc(report: &GcReport) -> String {
-    let (would, was) = if report.dry_run {
-        ("would be ", "would be")
-    } else {
-        ("", "were")
-    };
+    let would = if report.dry_run { "would be " } else { "" };
     format!(
-        "{} blobs are needed, {} {was} removed\n{} packs {would}written anew or removed, {} {would}freed ({} to {})\n",
-        count(report.live_blobs),
-        count(report.dead_blobs),
-        count(report.packs_rewritten),
+        "needed: {}\n{would}removed: {}\n{would}written anew or removed: {}\n{would}freed: {} ({} to {})\n",
+        several(report.live_blobs, "blob"),
+        several(report.dead_blobs, "blob"),
+        several(report.packs_rewritten, "pack"),
         bytes(report.bytes_before.saturating_sub(report.bytes_after)),
         bytes(report.bytes_before),
         bytes(report.bytes_after)
