@@ -11,5 +11,6 @@ mod blobs;
 mod care;
 mod crashes;
 mod index;
+mod random;
 mod sample;
 mod trees;
