@@ -179,7 +179,7 @@ digest_id! {
     TreeDigest,
     /// Names a piece of a blob by its plain bytes.
     ChunkId,
-    /// Names a pack file by its content up to the trailer's end.
+    /// Names a sealed pack: the digest of its trailer, which lists all its records.
     PackId,
     /// Names a run: the digest of its [`crate::Derivation`] in canonical JSON.
     RunId,
