@@ -30,12 +30,11 @@ pub(crate) struct AppendError {
 }
 
 impl OpenPack {
-    /// A new pack; its name is durable when this returns.
+    /// A new pack. Its name is durable after the next sync of `folder`, which must come before a record is acknowledged.
     pub(crate) fn create(fs: &dyn Fs, folder: &Path, number: PackNumber) -> Result<Self, FsError> {
         let path = super::path(folder, number, PackState::Open);
         let file = fs.open(&path, Open::CreateNew).at("create", &path)?;
         append_all(&*file, &PACK_HEADER).at("write", &path)?;
-        fs.sync_dir(folder).at("sync", folder)?;
         let end = PACK_HEADER.len() as u64;
         Ok(Self {
             number,
@@ -93,6 +92,15 @@ impl OpenPack {
         header: &Header,
         bytes: &[u8],
     ) -> Result<Location, AppendError> {
+        if self.end + bytes.len() as u64 > u64::from(u32::MAX) {
+            // Places are 32 bits. Sealing at 64 MiB must have failed many times for a pack to come here.
+            let error = FsError {
+                action: "append to",
+                path: self.path.clone(),
+                source: std::io::ErrorKind::FileTooLarge.into(),
+            };
+            return Err(AppendError { error, torn: false });
+        }
         self.append_bytes(bytes)?;
         let entry = Entry {
             kind: header.kind,

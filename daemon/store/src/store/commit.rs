@@ -106,15 +106,15 @@ impl Inner {
         }
         let number = writer.next_number;
         writer.next_number += 1;
-        let pack = match OpenPack::create(&*self.fs, &self.packs_folder, number) {
-            Ok(pack) => pack,
-            Err(error) => {
-                if error.action == "sync" {
-                    writer.poison(&error);
-                }
-                return Err(error.into());
-            }
-        };
+        let pack = OpenPack::create(&*self.fs, &self.packs_folder, number)?;
+        if let Err(error) = self
+            .fs
+            .sync_dir(&self.packs_folder)
+            .at("sync", &self.packs_folder)
+        {
+            writer.poison(&error);
+            return Err(error.into());
+        }
         self.packs.keep(number, Arc::clone(pack.file()));
         writer.open = Some(pack);
         Ok(())
