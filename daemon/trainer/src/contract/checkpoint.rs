@@ -15,7 +15,7 @@ use begat_schemas::{Digest, EventBody, Keep, layout};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::outputs::{publish, remove_if_there};
+use super::outputs::{publish, remove_if_there, remove_whole};
 use super::{At, JournalSink, StageError, StageResult, WorkFolder, write_durably};
 use crate::model::{Compute, Model, ModelConfig};
 use crate::tensors::{self, Named};
@@ -231,8 +231,10 @@ impl Shelf {
         fs::create_dir_all(&folder).at(&folder)?;
         for entry in fs::read_dir(&folder).at(&folder)? {
             let path = entry.at(&folder)?.path();
-            if step_of(&path).is_none_or(|step| step > from) {
-                remove_if_there(&path)?;
+            match step_of(&path) {
+                Some(step) if step <= from => {}
+                Some(_) => remove_whole(&path)?,
+                None => remove_if_there(&path)?,
             }
         }
         let mut shelf = Self {
@@ -290,7 +292,7 @@ impl Shelf {
         let older = steps.len().saturating_sub(LAST);
         for step in steps.into_iter().take(older) {
             if !self.is_kept(step) {
-                remove_if_there(&self.folder.join(step.to_string()))?;
+                remove_whole(&self.folder.join(step.to_string()))?;
             }
         }
         Ok(())

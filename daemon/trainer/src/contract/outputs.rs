@@ -63,6 +63,15 @@ fn sync_tree(folder: &Path) -> StageResult<()> {
     sync_folder(folder)
 }
 
+/// Removes a folder that others may look at: its name goes first, so that it is never seen in part.
+pub(super) fn remove_whole(folder: &Path) -> StageResult<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let doomed = folder.with_file_name(format!(".removed-{name}"));
+    remove_if_there(&doomed)?;
+    fs::rename(folder, &doomed).at(folder)?;
+    remove_if_there(&doomed)
+}
+
 pub(super) fn remove_if_there(folder: &Path) -> StageResult<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at(folder),

@@ -172,7 +172,7 @@ impl Lines {
             }
             self.line += 1;
             if !text.iter().all(u8::is_ascii_whitespace) {
-                return self.parse(&text).map(Some);
+                return self.parse(text.trim_ascii_end()).map(Some);
             }
         }
     }

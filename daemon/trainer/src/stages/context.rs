@@ -9,12 +9,15 @@ use crate::data::SideFiles;
 use crate::model::Model;
 use crate::{Device, Stream};
 
+/// Called after each update with its step and the model.
+pub type AfterUpdate = Box<dyn Fn(u64, &Model)>;
+
 /// Where others look in on a stage. The shipped program leaves them as they are; tests stop and disturb stages with them.
 pub struct Hooks {
     /// Asks the stage to stop.
     pub stop: StopFlag,
     /// Called after each update with its step and the model.
-    pub after_update: Box<dyn Fn(u64, &Model)>,
+    pub after_update: AfterUpdate,
 }
 
 impl Default for Hooks {

@@ -11,6 +11,7 @@ mod schedule;
 mod source;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use begat_schemas::{Dtype, EventBody, Metric, OptimizationParams};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,8 @@ struct Training<'a> {
     position: Position,
     readings: Vec<Reading>,
     latest: BTreeMap<String, f64>,
+    /// When the last interval began, and the tokens consumed by then.
+    measured_from: (Instant, u64),
 }
 
 impl<'a> Training<'a> {
@@ -114,6 +117,7 @@ impl<'a> Training<'a> {
             measure: plan.measure,
             files: plan.files,
             readings: Vec::new(),
+            measured_from: (Instant::now(), position.tokens),
             context,
             trainer,
             step,
@@ -180,6 +184,7 @@ impl<'a> Training<'a> {
         }
         if log {
             self.progress();
+            self.speed();
         }
         if judge {
             self.judge()?;
@@ -201,6 +206,21 @@ impl<'a> Training<'a> {
             tokens: self.position.tokens,
             samples: self.position.samples,
         });
+    }
+
+    /// How fast the last interval was; the only figure that is another each time.
+    fn speed(&mut self) {
+        let now = (Instant::now(), self.position.tokens);
+        let (then, tokens) = std::mem::replace(&mut self.measured_from, now);
+        let seconds = then.elapsed().as_secs_f64();
+        if seconds > 0.0 {
+            let rate = (now.1 - tokens) as f64 / seconds;
+            self.context.journal.emit(EventBody::Metrics {
+                step: self.step,
+                values: BTreeMap::from([("tokens_per_second".to_owned(), Metric(rate))]),
+                fingerprint: None,
+            });
+        }
     }
 
     /// Reads the figures of the steps since the last reading, writes them down, and judges them.

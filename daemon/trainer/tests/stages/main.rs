@@ -1,0 +1,10 @@
+//! The stages through their work folders, in process and as the real program.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod data;
+mod failures;
+mod fixture;
+mod killed;
+mod repeated;
+mod resumed;
+mod served;
