@@ -286,7 +286,7 @@ fn run_lane(
         let run = if keep {
             run_chunk
         } else {
-            run_chunk_checkpointed
+            run_chunk_apart
         };
         let Outcome { loss, values } = run(model, &pack, chunk.clone(), objective)?;
         let one = Measured {
@@ -319,6 +319,25 @@ fn run_chunk(
         units,
     })?;
     outcome.loss.f_backward()?;
+    Ok(outcome)
+}
+
+/// [`run_chunk_checkpointed`] with the gradients of earlier chunks standing aside: it collects a tied matrix in two parts,
+/// which a plain backward pass adds to each other before it adds them to what is there.
+fn run_chunk_apart(
+    model: &Model,
+    pack: &Pack,
+    units: Range<usize>,
+    objective: &dyn Objective,
+) -> Result<Outcome> {
+    let leaves = || model.parameters().iter().map(|(_, leaf)| leaf);
+    let earlier: Vec<Option<Tensor>> = leaves().map(shim::take_gradient).collect::<Result<_>>()?;
+    let outcome = run_chunk_checkpointed(model, pack, units, objective)?;
+    for (leaf, earlier) in leaves().zip(earlier) {
+        if let Some(earlier) = earlier {
+            let _ = leaf.f_grad()?.f_add_(&earlier)?;
+        }
+    }
     Ok(outcome)
 }
 
