@@ -40,6 +40,7 @@ def make(programs, work, data):
 
 
 def take(stage, folder):
+    folder.mkdir()
     shutil.move(stage.checkpoints, folder / "checkpoints")
     return shutil.move(stage.output, folder / "model")
 

@@ -18,7 +18,7 @@ class Stage:
     """One run of a stage in `work`; `inputs` are folders by name."""
 
     def __init__(self, programs, work, kind, params, inputs, **execution):
-        fresh(work / "inputs")
+        (fresh(work) / "inputs").mkdir()
         for name, folder in inputs.items():
             (work / "inputs" / name).symlink_to(folder.resolve())
         output = OUTPUTS[kind]
