@@ -111,3 +111,89 @@ impl LogWriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use begat_schemas::Time;
+    use begat_store::faults::FaultyFs;
+
+    use super::*;
+    use crate::record::Record;
+
+    /// A file on a disk that fills up in the midst of an append: some bytes are written, then no more.
+    #[derive(Debug)]
+    struct FillsUp {
+        file: Arc<dyn FsFile>,
+        full: AtomicBool,
+    }
+
+    impl FsFile for FillsUp {
+        fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+            if self
+                .full
+                .swap(!self.full.load(Ordering::SeqCst), Ordering::SeqCst)
+            {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.file.append(&bytes[..bytes.len() / 2])
+        }
+
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.file.read_at(buffer, offset)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.file.sync()
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+
+        fn truncate(&self, len: u64) -> io::Result<()> {
+            self.file.truncate(len)
+        }
+    }
+
+    fn append(milliseconds: i64) -> Vec<Append> {
+        vec![Append {
+            time: Time::from_milliseconds(milliseconds),
+            records: vec![Record::RunRemoved {
+                run: begat_schemas::RunId::of(b"run"),
+            }],
+        }]
+    }
+
+    #[test]
+    fn what_a_failed_append_left_is_taken_back() {
+        let folder = LogFolder {
+            fs: Arc::new(FaultyFs::new()),
+            folder: PathBuf::from("/ledger"),
+            file_bytes: 1 << 20,
+        };
+        let (mut writer, _) = folder.clone().open().unwrap();
+        writer.write(append(1)).unwrap();
+        let whole = Arc::clone(&writer.file);
+        writer.file = Arc::new(FillsUp {
+            file: Arc::clone(&whole),
+            full: AtomicBool::new(false),
+        });
+        let error = writer.write(append(2)).unwrap_err();
+        assert!(matches!(error, WriteError::Unchanged(error) if error.is_disk_full()));
+        writer.file = whole;
+        let end = writer.write(append(3)).unwrap();
+        let mut times = Vec::new();
+        let start = Position { file: 1, offset: 0 };
+        folder
+            .replay(start, end, |group, _| {
+                times.push(group.appends[0].time.as_milliseconds());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(times, [1, 3]);
+    }
+}
