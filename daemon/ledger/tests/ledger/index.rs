@@ -251,3 +251,21 @@ proptest! {
         prop_assert_eq!(ledger.check().unwrap(), []);
     }
 }
+
+/// The sample was written by the first version of this format, and is never written again.
+#[test]
+fn a_log_of_format_1_stays_readable() {
+    let sample = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/samples/begat-ledger-1/log-000001.log"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (read, told) = (folder.path().join("read"), folder.path().join("told"));
+    std::fs::create_dir(&read).unwrap();
+    std::fs::copy(sample, read.join("log-000001.log")).unwrap();
+    let (read, report) = open(&read);
+    assert_eq!(report.cut, None);
+    let (told, _) = open(&told);
+    tell(&told);
+    assert_eq!(answers(&read), answers(&told));
+}
