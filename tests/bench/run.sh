@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 programs="${CARGO_TARGET_DIR:-target}/debug"
 export BENCH_PROGRAMS="$programs"
 export BENCH_WORK="${BENCH_WORK:-.begat/bench}"
+export PYTHONDONTWRITEBYTECODE=1
 mkdir -p "$BENCH_WORK"
 
 bash tests/tools/fetch.sh
