@@ -25,6 +25,7 @@ pub struct Place {
     /// The device.
     pub device: Device,
     /// Gives the place back when dropped.
+    #[expect(dead_code, reason = "it is held, not read")]
     pub lease: Option<Box<dyn Any + Send + Sync>>,
 }
 

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use begat_schemas::api::Missing;
 use begat_schemas::{BlobDigest, Digest};
 use begat_store::{PutBlob, Store};
@@ -94,31 +94,33 @@ pub(super) async fn get(
         )
     })?;
     let etag = quoted(&digest.digest());
-    let unchanging = [
-        (header::ETAG, etag.clone()),
-        (header::CACHE_CONTROL, FOR_EVER.to_owned()),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-    ];
     if is_known(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, unchanging).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, unchanging(&etag)).into_response());
     }
     let (status, range) = match wanted(&headers, &etag, size) {
         Wanted::All => (StatusCode::OK, 0..size),
         Wanted::Range(range) => (StatusCode::PARTIAL_CONTENT, range),
         Wanted::Nothing => return Ok(no_such_range(size)),
     };
-    let mut response = (status, unchanging).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, (range.end - range.start).into());
-    if status == StatusCode::PARTIAL_CONTENT {
+    let length = [(
+        header::CONTENT_LENGTH,
+        (range.end - range.start).to_string(),
+    )];
+    let place = (status == StatusCode::PARTIAL_CONTENT).then(|| {
         let place = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-        let place = place.parse().expect("digits, `-` and `/` make a header");
-        response.headers_mut().insert(header::CONTENT_RANGE, place);
-    }
-    *response.body_mut() = pieces(&app, digest, range, size).await?;
-    Ok(response)
+        AppendHeaders([(header::CONTENT_RANGE, place)])
+    });
+    let body = pieces(&app, digest, range, size).await?;
+    Ok((status, unchanging(&etag), length, place, body).into_response())
+}
+
+fn unchanging(etag: &str) -> [(header::HeaderName, String); 4] {
+    [
+        (header::ETAG, etag.to_owned()),
+        (header::CACHE_CONTROL, FOR_EVER.to_owned()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+    ]
 }
 
 /// The bytes of `range`. The first piece is read before the answer begins, so that damage there is an error with a status;

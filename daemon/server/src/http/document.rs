@@ -91,12 +91,24 @@ pub(super) fn render(paths: OpenApi) -> String {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}
     });
     document["security"] = json!([{"token": []}]);
+    document["paths"] = plain(document["paths"].take());
     for (path, methods) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in methods.as_object_mut().into_iter().flatten() {
             complete(path, method, operation);
         }
     }
     format!("{document:#}\n")
+}
+
+/// The paths in OpenAPI's words, which know no place that takes several parts.
+fn plain(paths: Value) -> Value {
+    let Value::Object(paths) = paths else {
+        return paths;
+    };
+    paths
+        .into_iter()
+        .map(|(path, methods)| (path.replace("{*", "{"), methods))
+        .collect()
 }
 
 /// Adds what holds for every operation, so that no handler has to repeat it.

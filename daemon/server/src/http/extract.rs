@@ -48,7 +48,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
         Query::<T>::from_request_parts(parts, state)
             .await
             .map(|Query(value)| Self(value))
-            .map_err(|rejection| ApiError::bad_request(rejection.body_text()))
+            .map_err(|rejection| {
+                let text = rejection.body_text();
+                let problem = text.strip_prefix("Failed to deserialize query string: ");
+                ApiError::bad_request(format!(
+                    "the request's parameters: {}",
+                    problem.unwrap_or(&text)
+                ))
+            })
     }
 }
 

@@ -18,6 +18,7 @@ use super::listen::{ListenError, Listeners, bind_socket, bind_tcp};
 use super::peer::Peer;
 use super::token::{Token, TokenError};
 use super::{App, router};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::generate::{FindPlace, Generator, GeneratorOptions, Place};
 use crate::inbox::{self, Inbox, InboxError};
@@ -63,11 +64,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let config = engine.config();
     let token = Token::load_or_create(&config.token)?;
-    let mut listeners = Listeners::default();
-    if let Some(address) = config.listen {
-        listeners.tcp = Some(bind_tcp(address).await?);
-    }
-    listeners.socket = Some(bind_socket(&config.socket)?);
+    let listeners = listen(config).await?;
     let telemetry = Arc::new(Telemetry::new());
     let generator = Generator::new(GeneratorOptions {
         program: config.stage_program.clone(),
@@ -75,12 +72,7 @@ pub async fn serve(
         idle: GENERATOR_IDLE,
         find_place: find_place(&engine),
     });
-    let inboxes = config.inbox.iter().map(|folder| Inbox {
-        name: folder.name.clone(),
-        folder: folder.path.clone(),
-        settle: folder.settle,
-    });
-    let watchers = inbox::start(inboxes.collect(), &engine, &telemetry)?;
+    let watchers = inbox::start(inboxes(config), &engine, &telemetry)?;
     let (data, socket) = (config.data.clone(), config.socket.clone());
     let endpoint =
         EndpointFile::write(&data, &socket, listeners.tcp_address()).map_err(|source| {
@@ -101,6 +93,25 @@ pub async fn serve(
     drop(watchers);
     generator.stop().await;
     served
+}
+
+/// Listens where the config says. The port comes first: it is the one that may be in use.
+async fn listen(config: &Config) -> Result<Listeners, ListenError> {
+    let tcp = match config.listen {
+        Some(address) => Some(bind_tcp(address).await?),
+        None => None,
+    };
+    let socket = Some(bind_socket(&config.socket)?);
+    Ok(Listeners { socket, tcp })
+}
+
+fn inboxes(config: &Config) -> Vec<Inbox> {
+    let inboxes = config.inbox.iter().map(|folder| Inbox {
+        name: folder.name.clone(),
+        folder: folder.path.clone(),
+        settle: folder.settle,
+    });
+    inboxes.collect()
 }
 
 /// A free GPU for the program that generates; where there is none it takes the processor, whose slots are for stages.

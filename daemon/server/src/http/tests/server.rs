@@ -27,7 +27,7 @@ use crate::telemetry::Telemetry;
 /// A served API. Dropping it removes its folder.
 pub(super) struct Server {
     pub(super) home: tempfile::TempDir,
-    pub(super) engine: Engine,
+    engine: Engine,
     pub(super) address: SocketAddr,
     pub(super) token: String,
     socket: PathBuf,
@@ -102,7 +102,9 @@ impl Server {
     pub(super) async fn stop(self) -> Result<(), ServeError> {
         self.stop.cancel();
         let served = tokio::time::timeout(Duration::from_secs(30), self.served);
-        served.await.unwrap().unwrap()
+        let served = served.await.unwrap().unwrap();
+        self.engine.stop().await;
+        served
     }
 }
 
