@@ -97,7 +97,7 @@ impl<'a> Sealing<'a> {
             SealAs::Cancelled => (RunState::Cancelled, None, BTreeMap::new()),
             SealAs::Failure(reason) => (RunState::Failed, Some(reason), BTreeMap::new()),
             SealAs::Success => match store_outputs(&self.shared.store, &self.folder, &self.task) {
-                Ok(stored) => (RunState::Succeeded, None, stored.outputs),
+                Ok(outputs) => (RunState::Succeeded, None, outputs),
                 Err(error) => (RunState::Failed, Some(error.to_string()), BTreeMap::new()),
             },
         }

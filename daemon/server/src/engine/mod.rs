@@ -34,6 +34,10 @@ pub use place::DATA_FORMAT;
 pub use runs::{LogQuery, MetricsQuery, RunSeries};
 pub(crate) use shared::Shared;
 
+/// How long closing waits for the last user of the store to be gone.
+const CLOSE_ROUNDS: u32 = 200;
+const CLOSE_WAIT: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// The handle.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -124,6 +128,13 @@ impl Engine {
     /// Closes store and ledger after [`Engine::stop`], so that the next start is quick; skipped if someone still has a handle.
     pub fn close(self) {
         let Self { shared, inner } = self;
+        // What followed a stage or a reader ends by itself now that the daemon stops.
+        for _ in 0..CLOSE_ROUNDS {
+            if Arc::strong_count(&shared) == 1 {
+                break;
+            }
+            std::thread::sleep(CLOSE_WAIT);
+        }
         if let Some(shared) = Arc::into_inner(shared) {
             let Shared { store, ledger, .. } = shared;
             let closed = Arc::into_inner(ledger).map(begat_ledger::Ledger::close);

@@ -140,7 +140,9 @@ fn open(process: &Process) -> Opened {
 }
 
 async fn wait_readable(descriptor: OwnedFd, process: &Process) {
-    match AsyncFd::with_interest(descriptor, Interest::READABLE) {
+    // SAFETY: an OwnedFd is the same open descriptor for as long as the AsyncFd owns it.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+    match registered {
         Ok(descriptor) => {
             if descriptor.readable().await.is_err() {
                 poll(process).await;

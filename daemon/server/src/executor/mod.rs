@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::process::ChildStdin;
 
 pub use local::LocalExecutor;
-pub use process::{Process, boot_id, identify, is_alive};
+pub use process::{Process, boot_id};
 
 /// A future that an object-safe trait can give.
 pub type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;

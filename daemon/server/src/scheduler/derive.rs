@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use begat_schemas::api::{Plan, PlanAction, PlanDifference, PlannedStage};
 use begat_schemas::{
-    Derivation, InputName, InputRef, OutputName, Recipe, RunId, RunState, Stage, StageName,
-    TreeDigest,
+    Derivation, InputRef, OutputName, Recipe, RunId, RunState, Stage, StageName, TreeDigest,
 };
 
 use super::event::{Known, Outputs};
@@ -144,21 +143,4 @@ pub fn run_id(derivation: &Derivation) -> RunId {
     derivation
         .run_id()
         .expect("a checked recipe holds finite numbers and integers below 2^53")
-}
-
-/// The inputs that a recipe names outside of itself, with their places.
-pub fn outside_inputs(recipe: &Recipe) -> Vec<(&StageName, &InputName, &str)> {
-    recipe
-        .stages()
-        .iter()
-        .flat_map(|stage| {
-            stage
-                .inputs
-                .iter()
-                .filter_map(move |(name, input)| match input {
-                    InputRef::Name(text) => Some((&stage.name, name, text.as_str())),
-                    InputRef::Stage { .. } => None,
-                })
-        })
-        .collect()
 }

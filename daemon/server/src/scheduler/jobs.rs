@@ -297,7 +297,7 @@ impl Scheduler {
         self.queue_again(attempt.run, state);
         self.actions.push(Action::Clean {
             attempt,
-            keep: state != RunState::Succeeded,
+            keep: state != RunState::Succeeded && matches!(job.task.reason, Reason::Launch { .. }),
         });
         self.compare(&job);
         self.settle(&job, state, &outputs);

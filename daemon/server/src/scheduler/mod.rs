@@ -21,7 +21,7 @@ use std::time::Duration;
 use begat_ledger::Record;
 use begat_schemas::{Device, LaunchId, Time};
 
-pub use derive::{PlanLookup, derive, main_output, needs, outside_inputs, plan, run_id};
+pub use derive::{PlanLookup, needs, plan};
 pub use event::{
     Action, Event, JobId, Known, Outputs, Reason, Restored, SealAs, Start, Task, Verdict,
 };
@@ -110,11 +110,6 @@ impl Scheduler {
     /// Whether nothing runs, waits or is being stored.
     pub fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.launches.is_empty()
-    }
-
-    /// Whether a launch still goes on.
-    pub fn has_launch(&self, launch: LaunchId) -> bool {
-        self.launches.contains_key(&launch)
     }
 
     /// Takes a free slot for something that is no stage.

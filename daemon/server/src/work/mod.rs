@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
 pub use folder::{WorkFolder, prepare, prepare_again};
-pub use outputs::{Stored, kept_checkpoints, store_outputs};
+pub use outputs::{kept_checkpoints, store_outputs};
 
 /// Why a stage cannot begin, or its outputs cannot be stored.
 #[derive(Debug, thiserror::Error)]

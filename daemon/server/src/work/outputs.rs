@@ -14,15 +14,12 @@ use begat_store::fs::DiskFs;
 use super::{At, WorkError, WorkFolder, inputs};
 use crate::scheduler::Task;
 
-/// What was stored of an attempt.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stored {
-    /// Its outputs.
-    pub outputs: BTreeMap<OutputName, TreeDigest>,
-}
-
 /// Verifies and stores the promised outputs. They are durable after the store's next commit.
-pub fn store_outputs(store: &Store, folder: &WorkFolder, task: &Task) -> Result<Stored, WorkError> {
+pub fn store_outputs(
+    store: &Store,
+    folder: &WorkFolder,
+    task: &Task,
+) -> Result<BTreeMap<OutputName, TreeDigest>, WorkError> {
     if task.derivation.kind == StageKind::Command {
         inputs::verify_copies(folder.root(), &task.derivation)?;
     }
@@ -33,7 +30,7 @@ pub fn store_outputs(store: &Store, folder: &WorkFolder, task: &Task) -> Result<
         let added = store.add_folder(&path)?;
         outputs.insert(name, added.digest);
     }
-    Ok(Stored { outputs })
+    Ok(outputs)
 }
 
 /// The checkpoints that the recipe keeps, stored as trees.
