@@ -76,7 +76,7 @@ pub(super) mod doc {
     pub(in crate::http) type Version = Doc<api::Version>;
 }
 
-/// The document as it is committed: indented, with a newline at its end.
+/// The document as it is committed, but for the newline at its end.
 pub(super) fn render(paths: OpenApi) -> String {
     let mut document =
         serde_json::to_value(paths).expect("utoipa's document is made of texts and numbers");
@@ -97,7 +97,7 @@ pub(super) fn render(paths: OpenApi) -> String {
             complete(path, method, operation);
         }
     }
-    format!("{document:#}\n")
+    format!("{document:#}")
 }
 
 /// The paths in OpenAPI's words, which know no place that takes several parts.

@@ -100,7 +100,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::ready))
 }
 
-/// The OpenAPI document, as `schemas/json/openapi.json` holds it.
+/// The OpenAPI document, as `schemas/json/openapi.json` holds it, but for the newline at its end.
 pub fn openapi_json() -> String {
     document::render(described())
 }

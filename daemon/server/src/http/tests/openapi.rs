@@ -114,9 +114,14 @@ fn every_write_is_said_to_need_its_header() {
 fn the_committed_document_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/json/openapi.json");
     let committed = std::fs::read_to_string(&path).unwrap();
+    let current = format!("{}\n", openapi_json());
+    let differing = committed
+        .lines()
+        .zip(current.lines())
+        .find(|(committed, current)| committed != current);
     assert!(
-        committed == openapi_json(),
-        "schemas/json/openapi.json is not what the routes say: run `make schemas`"
+        committed == current,
+        "schemas/json/openapi.json is not what the routes say, first at {differing:?}: run `make schemas`"
     );
 }
 
