@@ -5,6 +5,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,15 +28,17 @@ class Cost:
 
 def run(command, **variables):
     """Runs a command to its end; it failing ends the benchmark with what it said."""
-    start = time.perf_counter()
-    child = subprocess.Popen([str(part) for part in command], env={**os.environ, **variables}, cwd=ROOT, text=True,
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sys.stderr)
-    output = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise SystemExit(f"bench: {command[0]} ended with {child.returncode}")
+    with tempfile.TemporaryFile("w+") as errors:
+        start = time.perf_counter()
+        child = subprocess.Popen([str(part) for part in command], env={**os.environ, **variables}, cwd=ROOT, text=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        output = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            errors.seek(0)
+            raise SystemExit(f"{errors.read()}bench: {command[0]} ended with {child.returncode}")
     return Cost(wall, usage, output)
 
 
