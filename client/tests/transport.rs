@@ -463,3 +463,28 @@ async fn a_tree_is_not_confused_with_its_own_manifest() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_stage_without_a_ref_is_found_by_its_recipe() {
+    let run = BlobDigest::of(b"run").to_string();
+    let launch = json!({
+        "launch": "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "recipe": "gpt", "recipe_blob": run, "overrides": [],
+        "created": "2026-11-24T00:00:00Z", "state": "running",
+        "stages": [{"stage": "sft", "kind": "sft", "run": run, "state": "running", "found": false, "outputs": {}}],
+    });
+    let router = Router::new()
+        .route(
+            "/api/v1/resolve",
+            get(|| async { problem(StatusCode::NOT_FOUND, "not-found") }),
+        )
+        .route(
+            "/api/v1/launches/gpt",
+            get(move || async move { axum::Json(launch) }),
+        );
+    let (_server, client) = Server::start(router).await;
+    assert_eq!(client.run_name("gpt/sft").await.unwrap(), run);
+    for name in ["gpt/other", "other/sft", "gpt"] {
+        let error = client.run_name(name).await.unwrap_err();
+        assert_eq!(error.problem_kind(), Some("not-found"), "{name}");
+    }
+}

@@ -20,9 +20,17 @@ pub struct Target {
 }
 
 impl Client {
-    /// The one object that `name` stands for; several are an error that lists them.
+    /// The one object that `name` stands for; several are an error that lists them. `RECIPE/STAGE` is a ref from the
+    /// stage's first success on; until then it stands for the stage's run in the recipe's newest launch.
     pub async fn target(&self, name: &str) -> Result<Target, ApiError> {
-        let found = self.resolve(name).await?.candidates;
+        let found = match self.resolve(name).await {
+            Ok(resolution) => resolution.candidates,
+            Err(error) if error.problem_kind() == Some("not-found") => {
+                let stage = self.run_of_stage(name).await;
+                return stage.ok_or(error);
+            }
+            Err(error) => return Err(error),
+        };
         let mut found = without_bytes_of_others(found);
         match found.len() {
             1 => Ok(Target::from(found.remove(0))),
@@ -31,6 +39,33 @@ impl Client {
                 candidates: found,
             }),
         }
+    }
+
+    /// What to ask for a run by: the id of the run that `name` stands for, or the name of a tree that the daemon knows
+    /// the producer of.
+    pub async fn run_name(&self, name: &str) -> Result<String, ApiError> {
+        let target = self.target(name).await?;
+        Ok(if target.is_run() {
+            target.id
+        } else {
+            name.to_owned()
+        })
+    }
+
+    async fn run_of_stage(&self, name: &str) -> Option<Target> {
+        let (recipe, stage) = name.split_once('/')?;
+        let launch = self.launch_view(recipe).await.ok()?;
+        let stage = launch
+            .stages
+            .into_iter()
+            .find(|known| known.stage.as_str() == stage)?;
+        let run = stage.run?;
+        Some(Target {
+            kind: CandidateKind::Run,
+            id: run.to_string(),
+            digest: Some(run.digest()),
+            label: Some(name.to_owned()),
+        })
     }
 
     /// The tree that `name` stands for: a ref's, or a run's main output.

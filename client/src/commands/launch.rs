@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use begat_client::{Client, LoadedRecipe};
-use begat_schemas::api::{LaunchRequest, LaunchState, LaunchView};
+use begat_schemas::api::{LaunchRequest, LaunchState, LaunchView, StageState, StageView};
 use begat_schemas::recipe::Override;
 use begat_schemas::{Recipe, StageName};
 use clap::Args;
@@ -114,8 +114,12 @@ async fn follow_to_the_end(
         .iter()
         .filter_map(|stage| Some(format!("{}: {}", stage.stage, crate::text::printable(stage.reason.as_ref()?))))
         .collect();
+    let failed = |stage: &&StageView| stage.state == StageState::Failed;
+    let run = view.stages.iter().find(failed).and_then(|stage| stage.run);
+    let logs = run.map(|run| format!("`begat logs {}` shows what the stage wrote; ", run.short()));
     Err(failure.hint(format!(
-        "`begat logs {0}/STAGE` shows what a stage wrote, `begat resume {0}` goes on from its checkpoint",
+        "{}`begat resume {}` goes on from its checkpoint",
+        logs.unwrap_or_default(),
         view.recipe
     )))
 }

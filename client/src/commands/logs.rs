@@ -26,10 +26,11 @@ const PAUSE: Duration = Duration::from_millis(300);
 impl Arguments {
     pub async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let client = context.client().await?;
+        let run = client.run_name(&self.run).await?;
         let mut filter = Printable::default();
         let mut offset = 0;
         loop {
-            let chunk = client.log(&self.run, self.attempt, offset).await?;
+            let chunk = client.log(&run, self.attempt, offset).await?;
             let at_end = chunk.next_offset == offset;
             offset = chunk.next_offset;
             if context.settings.json {

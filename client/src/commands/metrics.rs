@@ -47,7 +47,8 @@ impl Arguments {
             points: Some(self.points.unwrap_or(if for_people { DRAWN } else { ALL })),
             keys: self.keys,
         };
-        let view = client.metrics(&self.run, &query).await?;
+        let run = client.run_name(&self.run).await?;
+        let view = client.metrics(&run, &query).await?;
         if view.series.is_empty() {
             context.terminal.say(&format!("{} has no such metrics yet", self.run));
         }

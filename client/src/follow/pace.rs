@@ -66,7 +66,7 @@ impl Pace {
     fn seconds_left(&self) -> Option<f64> {
         let (step, of) = self.steps()?;
         let speed = self.per_second(|point| point.step)?;
-        (speed > 0.0 && of >= step).then(|| (of - step) as f64 / speed)
+        (speed > 0.0 && of > step).then(|| (of - step) as f64 / speed)
     }
 
     fn per_second(&self, quantity: impl Fn(&Point) -> u64) -> Option<f64> {
