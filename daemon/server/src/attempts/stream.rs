@@ -76,7 +76,7 @@ pub(crate) enum Source {
     /// In its work folder.
     Live(Arc<Live>),
     /// In the store.
-    Sealed(BlobReader),
+    Sealed(Box<BlobReader>),
     /// Nowhere: it wrote none.
     Nothing,
 }
@@ -91,7 +91,7 @@ pub(crate) fn source_of(shared: &Shared, attempt: AttemptId) -> Result<Source, E
         .and_then(|entry| entry.end)
         .and_then(|end| end.journal);
     match sealed {
-        Some(blob) => Ok(Source::Sealed(shared.store.get_blob(blob)?)),
+        Some(blob) => Ok(Source::Sealed(Box::new(shared.store.get_blob(blob)?))),
         None => Ok(Source::Nothing),
     }
 }
@@ -297,7 +297,7 @@ struct JournalReader {
     after: u64,
     decoder: Decoder,
     file: Option<(File, Arc<Live>)>,
-    sealed: Option<BlobReader>,
+    sealed: Option<Box<BlobReader>>,
 }
 
 impl JournalReader {
@@ -354,7 +354,7 @@ impl JournalReader {
         let mut receiver = live.status.subscribe();
         let status = *receiver.borrow_and_update();
         // What the decoder keeps of an unfinished line was read already.
-        let read_to = self.decoder.position() + self.decoder.unfinished() as u64;
+        let read_to = self.decoder.position() + self.decoder.unfinished();
         let left = status.position.saturating_sub(read_to);
         let wanted = usize::try_from(left)
             .unwrap_or(PIECE_BYTES)

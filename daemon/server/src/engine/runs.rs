@@ -279,7 +279,7 @@ impl Shared {
                     Err(_) => return Ok(Series::new()),
                 }
             }
-            Source::Sealed(blob) => Box::new(blob),
+            Source::Sealed(blob) => blob,
             Source::Nothing => return Ok(Series::new()),
         };
         let (mut series, mut decoder) = (Series::new(), Decoder::new());

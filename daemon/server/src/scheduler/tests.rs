@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use begat_ledger::{AttemptEnd, Record, StateEvent, transition};
 use begat_schemas::api::LaunchState;
+use proptest::prelude::*;
+
 use begat_schemas::{
     AttemptId, Derivation, Device, Execution, InputName, InputRef, LaunchId, OutputName, Recipe,
     RecipeName, RunId, RunState, Stage, StageKind, StageName, StageParams, Time, TreeDigest,
@@ -242,6 +244,11 @@ impl World {
         }
         self.log
             .push(format!("{verb} {}.{number}", start.task.stage));
+        let other = self
+            .processes
+            .keys()
+            .find(|other| other.run == start.attempt.run);
+        assert_eq!(other, None, "a run has one process at a time");
         let process = (Some(start.job), start.task);
         assert!(self.processes.insert(start.attempt, process).is_none());
         self.pending.push_back(Event::Started { job: start.job });
@@ -714,4 +721,49 @@ fn a_crash_after_any_action_loses_and_doubles_nothing() {
         assert!(world.scheduler.is_idle(), "{dies_after}");
     }
     assert!(crashes > 30, "only {crashes} actions");
+}
+
+/// What may happen to a daemon, in any order.
+fn happen(world: &mut World, what: u8) {
+    let newest = world.launches.keys().next_back().copied();
+    let state = newest.map(|launch| world.state(launch));
+    let running = world
+        .processes
+        .values()
+        .next()
+        .map(|(_, task)| task.stage.to_string());
+    match (what, newest, state, running) {
+        (0, ..) => drop(world.launch(&chain("gpt"))),
+        (1, ..) => drop(world.launch(&chain("llama"))),
+        (2, ..) => drop(world.launch_with(&chain("gpt"), &["pretrain", "sft"])),
+        (3 | 4, _, _, Some(stage)) => world.end(&stage, Fate::Well),
+        (5, _, _, Some(stage)) => world.end(&stage, Fate::Badly),
+        (6, _, _, Some(stage)) => world.end(&stage, Fate::Killed),
+        (7, ..) => world.pass(1000),
+        (8, ..) => world.restart(),
+        (9, Some(launch), Some(LaunchState::Running), _) => {
+            world.tell(Event::CancelLaunch(launch));
+        }
+        (10, Some(launch), Some(LaunchState::Failed | LaunchState::Cancelled), _) => {
+            world.resume(launch);
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    /// Whatever happens in whatever order: the ledger's transitions allow every record, attempts have no gaps, no process
+    /// is started while the run's last one lives, and in the end everything comes to an end.
+    #[test]
+    fn every_history_comes_to_an_end(history in prop::collection::vec(0_u8..11, 0..40)) {
+        let mut world = World::new(2);
+        for what in history {
+            happen(&mut world, what);
+        }
+        world.finish();
+        prop_assert!(world.scheduler.is_idle());
+        let over = |launch: &LaunchRecord| launch.state != LaunchState::Running;
+        prop_assert!(world.launches.values().all(over));
+    }
 }
