@@ -98,7 +98,9 @@ async fn wait_until_ready(
         }
         if let Some((status, at)) = ended {
             // It may have lost against another daemon that is still starting.
-            let lost = log_tail(log, from).iter().any(|line| line.contains("lock"));
+            let lost = log_tail(log, from)
+                .iter()
+                .any(|line| line.contains("in use by"));
             if !lost || at.elapsed() > OTHER_MAX {
                 return Err(did_not_start(status, log, from));
             }
