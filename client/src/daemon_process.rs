@@ -100,7 +100,7 @@ async fn wait_until_ready(
             // It may have lost against another daemon that is still starting.
             let lost = log_tail(log, from)
                 .iter()
-                .any(|line| line.contains("in use by"));
+                .any(|line| line.contains("in use by process"));
             if !lost || at.elapsed() > OTHER_MAX {
                 return Err(did_not_start(status, log, from));
             }
