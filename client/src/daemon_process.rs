@@ -100,7 +100,7 @@ async fn wait_until_ready(
             // It may have lost against another daemon that is still starting.
             let lost = log_tail(log, from)
                 .iter()
-                .any(|line| line.contains("in use by process"));
+                .any(|line| is_about_the_lock(line));
             if !lost || at.elapsed() > OTHER_MAX {
                 return Err(did_not_start(status, log, from));
             }
@@ -111,6 +111,10 @@ async fn wait_until_ready(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+fn is_about_the_lock(line: &str) -> bool {
+    line.contains("data folder") && line.contains("is in use by")
 }
 
 fn did_not_start(status: std::process::ExitStatus, log: &Path, from: u64) -> Failure {
@@ -179,6 +183,16 @@ mod tests {
         assert!(is_zombie("12 (begatd) Z 1 12"));
         assert!(!is_zombie("12 (begatd) S 1 12"));
         assert!(!is_zombie("12 (a) Z b) R 1 12"));
+    }
+
+    #[test]
+    fn a_port_in_use_is_not_waited_for() {
+        assert!(is_about_the_lock(
+            "begatd: data folder /d is in use by process 7"
+        ));
+        assert!(!is_about_the_lock(
+            "begatd: cannot listen on :1: the port is in use by another program"
+        ));
     }
 
     #[test]
