@@ -182,3 +182,23 @@ pub(super) async fn check(
     access.check(&peer, &request)?;
     Ok(next.run(request).await)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_for_its_own_user_and_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = Token::load_or_create(&folder.path().join("token")).unwrap();
+        let access = Access {
+            token,
+            own_user: 1000,
+            hosts: Vec::new(),
+        };
+        let request = Request::new(axum::body::Body::empty());
+        let may = |user| access.check(&Peer::User(user), &request).is_ok();
+        assert!(may(Some(1000)) && may(Some(0)));
+        assert!(!may(Some(1001)) && !may(None));
+    }
+}

@@ -81,6 +81,7 @@ pub async fn serve(
                 source,
             }
         })?;
+    tracing::info!(socket = %socket.display(), tcp = ?listeners.tcp_address(), "ready");
     let parts = Parts {
         engine,
         telemetry,
