@@ -54,6 +54,7 @@ pub(super) fn run(context: &Context<'_>, params: &PretrainParams) -> StageResult
             held_out,
             optimization,
             measure: false,
+            tokenizer: &tokenizer,
             files: files.clone(),
         },
     )?;

@@ -36,6 +36,7 @@ pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> 
             held_out,
             optimization: &params.optimization,
             measure: true,
+            tokenizer: &tokenizer,
             files: files.clone(),
         },
     )?;

@@ -114,7 +114,7 @@ impl Fixture {
                 ("model", self.model(architecture)),
                 ("dataset", self.path("pairs")),
             ],
-            execution: json!({"save_steps": 3}),
+            execution: json!({"save_steps": 3, "sample_steps": 5}),
         }
     }
 

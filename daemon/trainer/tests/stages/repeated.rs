@@ -2,8 +2,11 @@
 
 use begat_schemas::{EventBody, Report};
 use serde_json::json;
+use std::process::Command;
 
-use crate::fixture::{ARCHITECTURES, Fixture, Stage, assert_same, events, fingerprints, succeed};
+use crate::fixture::{
+    ARCHITECTURES, Fixture, Stage, assert_same, events, fingerprints, prepare, succeed, tree,
+};
 
 fn check(fixture: &Fixture, name: &str, stage: &Stage) {
     let mut first = stage.clone();
@@ -42,6 +45,29 @@ fn every_kind_gives_the_same_tree_again() {
     }
 }
 
+/// As the real program, since the threads that count words are chosen once per process.
+#[test]
+fn a_tokenizer_does_not_depend_on_threads() {
+    let fixture = Fixture::new();
+    let trees = [1, 4].map(|threads| {
+        let mut stage = fixture.tokenizer_stage();
+        stage.execution["threads"] = json!(threads);
+        let work = fixture.path(&format!("threads-{threads}"));
+        prepare(&work, &stage, None);
+        let program = env!("CARGO_BIN_EXE_begat-stage");
+        assert!(
+            Command::new(program)
+                .arg("run")
+                .arg(&work)
+                .status()
+                .unwrap()
+                .success()
+        );
+        tree(&work.join("outputs"))
+    });
+    assert_same(&trees[0], &trees[1]);
+}
+
 #[test]
 fn a_seed_changes_the_result_and_packing_the_steps() {
     let fixture = Fixture::new();
@@ -54,6 +80,18 @@ fn a_seed_changes_the_result_and_packing_the_steps() {
     let steps = |name: &str| fingerprints(&fixture.path(name)).len();
     assert_eq!(steps("plain"), 2 * 45usize.div_ceil(8));
     assert!(steps("packing") < steps("plain"));
+    let prompts: Vec<String> = events(&fixture.path("plain"))
+        .into_iter()
+        .filter_map(|event| match event.body {
+            EventBody::Sample { prompt, .. } => Some(prompt),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(prompts.len(), 2);
+    assert!(
+        prompts.iter().all(|prompt| prompt.ends_with("\npub fn")),
+        "{prompts:?}"
+    );
 }
 
 /// What was seen when the stages were written; a change of arithmetic or of the order of data shows here.

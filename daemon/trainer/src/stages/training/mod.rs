@@ -7,6 +7,7 @@ mod divergence;
 mod held_out;
 mod objective;
 mod reading;
+mod sample;
 mod schedule;
 mod source;
 
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use crate::contract::{Checkpoint, CheckpointWriter, Snapshot, StageError, StageResult};
-use crate::data::SideFiles;
+use crate::data::{SideFiles, TextTokenizer};
 use crate::model::Model;
 use crate::train::{AdamW, Measured, Trainer, TrainerOptions};
 use crate::{Device, Kind, device, tensors};
@@ -42,6 +43,8 @@ pub(crate) struct Plan<'a> {
     pub optimization: &'a OptimizationParams,
     /// Whether entropy and accuracy are measured.
     pub measure: bool,
+    /// Decodes what is sampled on the way.
+    pub tokenizer: &'a TextTokenizer,
     /// The files that go into a model's folder besides the model.
     pub files: SideFiles,
 }
@@ -72,6 +75,7 @@ struct Training<'a> {
     held_out: Option<Box<dyn Sequences + 'a>>,
     optimization: &'a OptimizationParams,
     measure: bool,
+    tokenizer: &'a TextTokenizer,
     files: SideFiles,
     rate: LearningRate,
     checkpoints: CheckpointWriter,
@@ -115,6 +119,7 @@ impl<'a> Training<'a> {
             held_out: plan.held_out,
             optimization: plan.optimization,
             measure: plan.measure,
+            tokenizer: plan.tokenizer,
             files: plan.files,
             readings: Vec::new(),
             measured_from: (Instant::now(), position.tokens),
@@ -171,7 +176,8 @@ impl<'a> Training<'a> {
     fn report(&mut self) -> StageResult<()> {
         let execution = &self.context.job.execution;
         let is_last = self.step == self.total;
-        let due = |every: u64| every > 0 && self.step.is_multiple_of(every);
+        let step = self.step;
+        let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let (log, save) = (
             due(execution.logging_steps) || is_last,
             due(execution.save_steps),
@@ -188,6 +194,9 @@ impl<'a> Training<'a> {
         }
         if judge {
             self.judge()?;
+        }
+        if due(execution.sample_steps) {
+            self.sample(self.step / execution.sample_steps)?;
         }
         if stop {
             return self.interrupt();
@@ -291,6 +300,17 @@ impl<'a> Training<'a> {
             ("eval_num_tokens", found.tokens as f64),
         ];
         self.metrics(self.step, &values, None);
+        Ok(())
+    }
+
+    fn sample(&self, number: u64) -> StageResult<()> {
+        if let Some(held_out) = &self.held_out {
+            let stream = self.context.random("sample");
+            let (model, held_out) = (self.trainer.model(), held_out.as_ref());
+            let number = number as usize - 1;
+            let event = sample::sample(model, self.tokenizer, held_out, self.step, number, stream)?;
+            self.context.journal.emit(event);
+        }
         Ok(())
     }
 
