@@ -13,7 +13,8 @@ const TORCH_FILES: [&str; 3] = [
 ];
 
 /// Include no libtorch header; compiled for AVX2 + FMA, and called only where the CPU has them.
-const KERNEL_FILES: [&str; 3] = [
+const KERNEL_FILES: [&str; 4] = [
+    "shim/kernels_product.cpp",
     "shim/kernels_attention.cpp",
     "shim/kernels_rows.cpp",
     "shim/kernels_output.cpp",

@@ -59,6 +59,52 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   }
 };
 
+// Rows of the stored matrix are outputs (torch's Linear) or inputs (GPT-2's Conv1D).
+struct Weight {
+  const Tensor& tensor;
+  bool by_output;
+
+  int64_t outputs() const { return tensor.size(by_output ? 0 : 1); }
+  begat::Matrix forward() const { return {in(tensor), tensor.size(1), by_output}; }
+  begat::Matrix backward() const { return {in(tensor), tensor.size(1), !by_output}; }
+};
+
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& matrix,
+                        const std::optional<Tensor>& bias, bool by_output) {
+    const auto x = input.contiguous();
+    const Weight weight{matrix, by_output};
+    const auto outputs = weight.outputs();
+    auto y = fresh({x.size(0), outputs}, x);
+    begat::multiply(x.size(0), outputs, x.size(1), {in(x), x.size(1), false}, weight.forward(),
+                    bias ? in(*bias) : nullptr, false, out(y), outputs);
+    context->save_for_backward({x, matrix});
+    context->saved_data["by_output"] = by_output;
+    context->saved_data["bias"] = bias.has_value();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &matrix = saved[1];
+    const bool by_output = context->saved_data["by_output"].toBool();
+    const auto slope = gradients[0].contiguous();
+    const auto rows = x.size(0), inputs = x.size(1), outputs = slope.size(1);
+    auto dx = fresh(x.sizes(), x), dmatrix = fresh(matrix.sizes(), x);
+    begat::multiply(rows, inputs, outputs, {in(slope), outputs, false}, Weight{matrix, by_output}.backward(), nullptr, false,
+                    out(dx), inputs);
+    const Tensor &left = by_output ? slope : x, &right = by_output ? x : slope;
+    begat::multiply(left.size(1), right.size(1), rows, {in(left), left.size(1), true}, {in(right), right.size(1), false},
+                    nullptr, false, out(dmatrix), right.size(1));
+    Tensor dbias;
+    if (context->saved_data["bias"].toBool()) {
+      dbias = at::zeros({outputs}, slope.options());
+      begat::sum_rows(in(slope), rows, outputs, out(dbias));
+    }
+    return {dx, dmatrix, dbias, Tensor()};
+  }
+};
+
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& gain, const Tensor& bias, double epsilon) {
     const auto x = input.contiguous();
@@ -270,6 +316,33 @@ char* begat_cache_fill(Tensor* q, Tensor* k, Tensor* v, Tensor* keys, Tensor* va
       begat::cache_append(shape, in(key) + offsets[s] * shape.k_stride, in(value) + offsets[s] * shape.v_stride,
                           offsets[s + 1] - offsets[s], 0, capacity, out(*keys) + slots[s] * size, out(*values) + slots[s] * size);
     }
+  });
+}
+
+// bias may be null.
+char* begat_linear(Tensor* x, Tensor* weight, Tensor* bias, bool by_output, Tensor** result) {
+  return guarded([&] { *result = new Tensor(LinearFunction::apply(*x, *weight, bias ? std::make_optional(*bias) : std::nullopt, by_output)); });
+}
+
+// A matrix packed for begat_linear_packed: one dimension, and no use but that.
+char* begat_pack(Tensor* weight, bool by_output, Tensor** result) {
+  return guarded([&] {
+    const Weight matrix{*weight, by_output};
+    const auto outputs = matrix.outputs(), inputs = weight->numel() / outputs;
+    auto packed = fresh({begat::packed_size(outputs, inputs)}, *weight);
+    begat::pack_all(outputs, inputs, matrix.forward(), out(packed));
+    *result = new Tensor(packed);
+  });
+}
+
+// The bits of begat_linear, without gradients.
+char* begat_linear_packed(Tensor* x, Tensor* packed, Tensor* bias, int64_t outputs, Tensor** result) {
+  return guarded([&] {
+    const auto input = x->contiguous();
+    auto y = fresh({input.size(0), outputs}, input);
+    begat::multiply_packed(input.size(0), outputs, input.size(1), {in(input), input.size(1), false}, in(*packed),
+                           bias ? in(*bias) : nullptr, out(y), outputs);
+    *result = new Tensor(y);
   });
 }
 

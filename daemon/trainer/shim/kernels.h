@@ -6,13 +6,18 @@
 
 namespace begat {
 
-// Row-major matrices over MKL's sgemm. `c = alpha·op(a)·op(b) + beta·c`, c: [m, n], inner size k.
+// Row-major matrices; `transposed` ones are stored the other way round.
 struct Matrix {
   const float* data;
-  int64_t stride;  // from one row to the next
+  int64_t stride;  // from one stored row to the next
   bool transposed;
 };
-void multiply(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t c_stride);
+// c = start + a·b, or c += a·b if `add_to`. c: [m, n], inner size k; start: one row of n, or null for zero.
+void multiply(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, const float* start, bool add_to, float* c, int64_t c_stride);
+// The same bits with a right operand that was packed before: what generation uses for its many small products.
+int64_t packed_size(int64_t n, int64_t k);
+void pack_all(int64_t n, int64_t k, Matrix b, float* packed);
+void multiply_packed(int64_t m, int64_t n, int64_t k, Matrix a, const float* packed, const float* start, float* c, int64_t c_stride);
 
 struct Attention {
   int64_t heads, groups, dim;  // query heads, key/value heads, width of a head (a multiple of 8)
@@ -42,6 +47,9 @@ void layer_norm_backward(const float* x, const float* gain, const float* mean, c
 void rms_norm_forward(const float* x, const float* gain, int64_t rows, int64_t width, float epsilon, float* y, float* scale);
 void rms_norm_backward(const float* x, const float* gain, const float* scale, const float* dy, int64_t rows, int64_t width,
                        float* dx, float* dgain);
+
+// sums += every row, in order.
+void sum_rows(const float* x, int64_t rows, int64_t width, float* sums);
 
 // GPT-2's GELU (tanh form).
 void gelu_forward(const float* x, int64_t count, float* y);

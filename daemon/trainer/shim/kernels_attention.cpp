@@ -146,7 +146,7 @@ void soften_backward(const Attention& a, int64_t first, int64_t last, const floa
     const v8 dot = splat(sum_lanes(dots)), top = splat(peak[i]), inverse = splat(1.0f / norm[i]), scale = splat(a.scale);
     for (int64_t j = 0; j <= i; j += 8) {
       const int64_t count = i + 1 - j;
-      const v8 value = multiply(exponential(subtract(load(p_row + j, count), top)), inverse);
+      const v8 value = multiply(exponential(subtract(multiply(load(p_row + j, count), scale), top)), inverse);
       store(p_row + j, value, count);
       store(ds_row + j, multiply(multiply(value, subtract(load(ds_row + j, count), dot)), scale), count);
     }
@@ -168,12 +168,12 @@ void backward_head(const Attention& a, const Head& h, int64_t length) {
     const int64_t last = std::min(first + kQueryBlock, length), rows = last - first;
     const float* q = h.q + first * a.q_stride;
     const float* dout = h.dout + first * q_width;
-    multiply(rows, last, a.dim, a.scale, {q, a.q_stride, false}, {h.k, a.k_stride, true}, 0, p, last);
-    multiply(rows, last, a.dim, 1, {dout, q_width, false}, {h.v, a.v_stride, true}, 0, ds, last);
+    multiply(rows, last, a.dim, {q, a.q_stride, false}, {h.k, a.k_stride, true}, nullptr, false, p, last);
+    multiply(rows, last, a.dim, {dout, q_width, false}, {h.v, a.v_stride, true}, nullptr, false, ds, last);
     soften_backward(a, first, last, h.peak, h.norm, h.out, h.dout, p, ds);
-    multiply(last, a.dim, rows, 1, {p, last, true}, {dout, q_width, false}, 1, h.dv, k_width);
-    multiply(last, a.dim, rows, 1, {ds, last, true}, {q, a.q_stride, false}, 1, h.dk, k_width);
-    multiply(rows, a.dim, last, 1, {ds, last, false}, {h.k, a.k_stride, false}, 0, h.dq + first * q_width, q_width);
+    multiply(last, a.dim, rows, {p, last, true}, {dout, q_width, false}, nullptr, true, h.dv, k_width);
+    multiply(last, a.dim, rows, {ds, last, true}, {q, a.q_stride, false}, nullptr, true, h.dk, k_width);
+    multiply(rows, a.dim, last, {ds, last, false}, {h.k, a.k_stride, false}, nullptr, false, h.dq + first * q_width, q_width);
   }
 }
 

@@ -7,18 +7,7 @@
 #include "kernels.h"
 #include "vector.h"
 
-extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const int* m, const int* n, const int* k,
-                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
-                       const float* beta, float* c, const int* ldc);
-
 namespace begat {
-
-void multiply(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t c_stride) {
-  // BLAS is column-major: the row-major product is the column-major product of the swapped operands.
-  const int rows = m, columns = n, inner = k, lda = a.stride, ldb = b.stride, ldc = c_stride;
-  sgemm_(b.transposed ? "T" : "N", a.transposed ? "T" : "N", &columns, &rows, &inner, &alpha, b.data, &ldb, a.data, &lda,
-         &beta, c, &ldc);
-}
 
 namespace {
 
@@ -62,9 +51,7 @@ float log_normalizer(const float* logits, int64_t count, float inverse_temperatu
 
 namespace {
 
-constexpr int64_t kChunkFloats = 1 << 18;  // 1 MiB of logits at a time
-// Below some number of rows MKL takes other kernels, with other bits (4 here on AVX2, 12 on AVX-512).
-constexpr int64_t kRowsMin = 16;
+constexpr int64_t kChunkFloats = 1 << 19;  // 2 MiB of logits at a time
 
 struct Buffers {
   std::vector<float> hidden, logits, gradient;
@@ -86,19 +73,17 @@ const std::vector<int64_t>& chosen_rows(const Output& o) {
   return rows;
 }
 
-int64_t chunk_rows(const Output& o) { return std::max(kRowsMin, kChunkFloats / o.vocabulary / kRowsMin * kRowsMin); }
+int64_t chunk_rows(const Output& o) { return std::max<int64_t>(1, kChunkFloats / o.vocabulary); }
 
 struct Chunk {
   const int64_t* rows;
-  int64_t count;   // rows with a target
-  int64_t padded;  // at least kRowsMin; the rest are zeros
+  int64_t count;
   float *hidden, *logits;
 };
 
 // Gathers the chunk's hidden states and computes its logits.
 Chunk load_chunk(const Output& o, const std::vector<int64_t>& rows, int64_t first) {
-  Chunk chunk{rows.data() + first, std::min<int64_t>(chunk_rows(o), rows.size() - first), 0, nullptr, nullptr};
-  chunk.padded = std::max(chunk.count, kRowsMin);
+  Chunk chunk{rows.data() + first, std::min<int64_t>(chunk_rows(o), rows.size() - first), nullptr, nullptr};
   buffers().hidden.resize(chunk_rows(o) * o.width);
   buffers().logits.resize(chunk_rows(o) * o.vocabulary);
   chunk.hidden = buffers().hidden.data();
@@ -106,8 +91,7 @@ Chunk load_chunk(const Output& o, const std::vector<int64_t>& rows, int64_t firs
   for (int64_t i = 0; i < chunk.count; i++) {
     std::memcpy(chunk.hidden + i * o.width, o.hidden + chunk.rows[i] * o.width, o.width * sizeof(float));
   }
-  std::fill(chunk.hidden + chunk.count * o.width, chunk.hidden + chunk.padded * o.width, 0.0f);
-  multiply(chunk.padded, o.vocabulary, o.width, 1, {chunk.hidden, o.width, false}, {o.weight, o.width, true}, 0,
+  multiply(chunk.count, o.vocabulary, o.width, {chunk.hidden, o.width, false}, {o.weight, o.width, true}, nullptr, false,
            chunk.logits, o.vocabulary);
   return chunk;
 }
@@ -154,13 +138,13 @@ void differentiate_row(const Output& o, float* logits, float normalizer, int64_t
 void spread(const Output& o, const Chunk& chunk, float* dhidden, float* dweight) {
   auto& gradient = buffers().gradient;
   gradient.resize(chunk.count * o.width);
-  multiply(chunk.count, o.width, o.vocabulary, 1, {chunk.logits, o.vocabulary, false}, {o.weight, o.width, false}, 0,
-           gradient.data(), o.width);
+  multiply(chunk.count, o.width, o.vocabulary, {chunk.logits, o.vocabulary, false}, {o.weight, o.width, false}, nullptr,
+           false, gradient.data(), o.width);
   for (int64_t i = 0; i < chunk.count; i++) {
     std::memcpy(dhidden + chunk.rows[i] * o.width, gradient.data() + i * o.width, o.width * sizeof(float));
   }
-  multiply(o.vocabulary, o.width, chunk.count, 1, {chunk.logits, o.vocabulary, true}, {chunk.hidden, o.width, false}, 1,
-           dweight, o.width);
+  multiply(o.vocabulary, o.width, chunk.count, {chunk.logits, o.vocabulary, true}, {chunk.hidden, o.width, false}, nullptr,
+           true, dweight, o.width);
 }
 
 }  // namespace

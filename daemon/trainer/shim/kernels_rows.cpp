@@ -113,6 +113,12 @@ void rms_norm_backward(const float* x, const float* gain, const float* scale, co
   }
 }
 
+void sum_rows(const float* x, int64_t rows, int64_t width, float* sums) {
+  for (int64_t row = 0; row < rows; row++, x += width) {
+    for (int64_t i = 0; i < width; i += 8) store(sums + i, add(load(sums + i, width - i), load(x + i, width - i)), width - i);
+  }
+}
+
 void gelu_forward(const float* x, int64_t count, float* y) {
   for (int64_t i = 0; i < count; i += 8) {
     const v8 value = load(x + i, count - i);

@@ -78,6 +78,21 @@ unsafe extern "C" {
         offsets: *const i64,
         sequences: i64,
     ) -> Message;
+    fn begat_linear(
+        x: TensorPointer,
+        weight: TensorPointer,
+        bias: TensorPointer,
+        by_output: bool,
+        out: *mut TensorPointer,
+    ) -> Message;
+    fn begat_pack(weight: TensorPointer, by_output: bool, out: *mut TensorPointer) -> Message;
+    fn begat_linear_packed(
+        x: TensorPointer,
+        packed: TensorPointer,
+        bias: TensorPointer,
+        outputs: i64,
+        out: *mut TensorPointer,
+    ) -> Message;
     fn begat_layer_norm(
         x: TensorPointer,
         gain: TensorPointer,
@@ -301,6 +316,33 @@ pub(crate) fn cache_fill(
             count,
         )
     })
+}
+
+/// x·weightᵀ + bias if the weight's rows are outputs, x·weight + bias if they are inputs.
+pub(crate) fn linear(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    by_output: bool,
+) -> Result<Tensor> {
+    let bias = bias.map_or(std::ptr::null_mut(), pointer);
+    result(|out| unsafe { begat_linear(pointer(x), pointer(weight), bias, by_output, out) })
+}
+
+/// A matrix in the order in which `linear_packed` reads it.
+pub(crate) fn pack(weight: &Tensor, by_output: bool) -> Result<Tensor> {
+    result(|out| unsafe { begat_pack(pointer(weight), by_output, out) })
+}
+
+/// The bits of `linear`, without gradients.
+pub(crate) fn linear_packed(
+    x: &Tensor,
+    packed: &Tensor,
+    bias: Option<&Tensor>,
+    outputs: i64,
+) -> Result<Tensor> {
+    let bias = bias.map_or(std::ptr::null_mut(), pointer);
+    result(|out| unsafe { begat_linear_packed(pointer(x), pointer(packed), bias, outputs, out) })
 }
 
 pub(crate) fn layer_norm(x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f64) -> Result<Tensor> {

@@ -94,6 +94,7 @@ pub fn generate<P: AsRef<[u32]> + Sync>(
         .batch
         .max(1)
         .min(prompts.len().div_ceil(threads).max(1));
+    let model = model.packed()?;
     let mut jobs = prompts
         .chunks(portion)
         .enumerate()

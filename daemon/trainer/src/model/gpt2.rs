@@ -2,7 +2,7 @@
 
 use super::{
     ModelConfig, Source,
-    ops::{Compute, Qkv},
+    ops::{Compute, Linear, Qkv},
 };
 use crate::error::Result;
 use tch::Tensor;
@@ -13,21 +13,14 @@ struct Norm {
     bias: Tensor,
 }
 
-/// A matrix stored input first, with its bias.
-#[derive(Debug)]
-struct Conv1d {
-    weight: Tensor,
-    bias: Tensor,
-}
-
 #[derive(Debug)]
 struct Layer {
     norm_1: Norm,
-    attention: Conv1d,
-    attention_output: Conv1d,
+    attention: Linear,
+    attention_output: Linear,
     norm_2: Norm,
-    up: Conv1d,
-    down: Conv1d,
+    up: Linear,
+    down: Linear,
 }
 
 #[derive(Debug)]
@@ -36,7 +29,7 @@ pub(super) struct Network {
     positions: Tensor,
     layers: Vec<Layer>,
     norm: Norm,
-    output: Tensor,
+    output: Linear,
     heads: i64,
     head_dim: i64,
     epsilon: f64,
@@ -44,7 +37,11 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(config: &ModelConfig, source: &mut Source) -> Result<Self> {
-        let tokens = source.get("transformer.wte.weight")?;
+        let output = if source.has("lm_head.weight") {
+            "lm_head.weight"
+        } else {
+            "transformer.wte.weight"
+        };
         let layers = (0..config.num_hidden_layers)
             .map(|layer| Layer::new(source, layer))
             .collect::<Result<_>>()?;
@@ -52,10 +49,8 @@ impl Network {
             positions: source.get("transformer.wpe.weight")?,
             layers,
             norm: Norm::new(source, "transformer.ln_f")?,
-            output: source
-                .find("lm_head.weight")
-                .unwrap_or_else(|| tokens.shallow_clone()),
-            tokens,
+            output: source.linear(output)?,
+            tokens: source.get("transformer.wte.weight")?,
             heads: config.num_attention_heads,
             head_dim: config.head_dim,
             epsilon: config.norm_eps,
@@ -108,7 +103,7 @@ impl Network {
         self.norm.apply(state, self.epsilon, compute)
     }
 
-    pub(super) fn output(&self) -> &Tensor {
+    pub(super) fn output(&self) -> &Linear {
         &self.output
     }
 }
@@ -118,11 +113,11 @@ impl Layer {
         let prefix = format!("transformer.h.{layer}");
         Ok(Self {
             norm_1: Norm::new(source, &format!("{prefix}.ln_1"))?,
-            attention: Conv1d::new(source, &format!("{prefix}.attn.c_attn"))?,
-            attention_output: Conv1d::new(source, &format!("{prefix}.attn.c_proj"))?,
+            attention: source.conv1d(&format!("{prefix}.attn.c_attn"))?,
+            attention_output: source.conv1d(&format!("{prefix}.attn.c_proj"))?,
             norm_2: Norm::new(source, &format!("{prefix}.ln_2"))?,
-            up: Conv1d::new(source, &format!("{prefix}.mlp.c_fc"))?,
-            down: Conv1d::new(source, &format!("{prefix}.mlp.c_proj"))?,
+            up: source.conv1d(&format!("{prefix}.mlp.c_fc"))?,
+            down: source.conv1d(&format!("{prefix}.mlp.c_proj"))?,
         })
     }
 }
@@ -137,18 +132,5 @@ impl Norm {
 
     fn apply(&self, x: &Tensor, epsilon: f64, compute: Compute) -> Result<Tensor> {
         compute.layer_norm(x, &self.gain, &self.bias, epsilon)
-    }
-}
-
-impl Conv1d {
-    fn new(source: &mut Source, name: &str) -> Result<Self> {
-        Ok(Self {
-            weight: source.get(&format!("{name}.weight"))?,
-            bias: source.get(&format!("{name}.bias"))?,
-        })
-    }
-
-    fn apply(&self, x: &Tensor, compute: Compute) -> Result<Tensor> {
-        compute.conv1d(x, &self.weight, &self.bias)
     }
 }

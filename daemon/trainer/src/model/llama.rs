@@ -2,22 +2,22 @@
 
 use super::{
     ModelConfig, Source,
-    ops::{Compute, Qkv, Rotary},
+    ops::{Compute, Linear, Qkv, Rotary},
 };
 use crate::error::Result;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 #[derive(Debug)]
 struct Layer {
     norm_1: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_output: Tensor,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
     norm_2: Tensor,
-    gate: Tensor,
-    up: Tensor,
-    down: Tensor,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
 }
 
 #[derive(Debug)]
@@ -25,40 +25,31 @@ pub(super) struct Network {
     tokens: Tensor,
     layers: Vec<Layer>,
     norm: Tensor,
-    output: Tensor,
+    output: Linear,
     rotary: Rotary,
     head_dim: i64,
     epsilon: f64,
 }
 
 impl Network {
-    pub(super) fn new(config: &ModelConfig, source: &mut Source, device: Device) -> Result<Self> {
-        let tokens = source.get("model.embed_tokens.weight")?;
+    pub(super) fn new(config: &ModelConfig, source: &mut Source) -> Result<Self> {
+        let output = if source.has("lm_head.weight") {
+            "lm_head.weight"
+        } else {
+            "model.embed_tokens.weight"
+        };
         let layers = (0..config.num_hidden_layers)
             .map(|layer| Layer::new(source, layer))
             .collect::<Result<_>>()?;
-        let rotary = Rotary::new(
-            config.max_position_embeddings,
-            config.head_dim,
-            config.rope_theta,
-            device,
-        )?;
         Ok(Self {
             layers,
             norm: source.get("model.norm.weight")?,
-            output: source
-                .find("lm_head.weight")
-                .unwrap_or_else(|| tokens.shallow_clone()),
-            tokens,
-            rotary,
+            output: source.linear(output)?,
+            tokens: source.get("model.embed_tokens.weight")?,
+            rotary: source.rotary(config)?,
             head_dim: config.head_dim,
             epsilon: config.norm_eps,
         })
-    }
-
-    /// The rotary tables are the same for every copy of a model.
-    pub(super) fn share_tables(&mut self, other: &Self) {
-        self.rotary = other.rotary.share();
     }
 
     pub(super) fn embed(&self, tokens: &Tensor, compute: Compute) -> Result<Tensor> {
@@ -76,14 +67,14 @@ impl Network {
         let layer = &self.layers[layer];
         let normal = compute.rms_norm(state, &layer.norm_1, self.epsilon)?;
         let mixed = attend(self.project(layer, &normal, positions, compute)?)?;
-        let state = state.f_add(&compute.linear(&mixed, &layer.attention_output, None)?)?;
+        let state = state.f_add(&layer.attention_output.apply(&mixed, compute)?)?;
         let normal = compute.rms_norm(&state, &layer.norm_2, self.epsilon)?;
         let (gate, up) = (
-            compute.linear(&normal, &layer.gate, None)?,
-            compute.linear(&normal, &layer.up, None)?,
+            layer.gate.apply(&normal, compute)?,
+            layer.up.apply(&normal, compute)?,
         );
         let inner = compute.swiglu(&gate, &up)?;
-        Ok(state.f_add(&compute.linear(&inner, &layer.down, None)?)?)
+        Ok(state.f_add(&layer.down.apply(&inner, compute)?)?)
     }
 
     fn project(
@@ -93,10 +84,9 @@ impl Network {
         positions: &Tensor,
         compute: Compute,
     ) -> Result<Qkv> {
-        let heads = |weight: &Tensor| -> Result<Tensor> {
-            Ok(compute
-                .linear(normal, weight, None)?
-                .f_unflatten(1, [-1, self.head_dim])?)
+        let heads = |matrix: &Linear| -> Result<Tensor> {
+            let rows = matrix.apply(normal, compute)?;
+            Ok(rows.f_unflatten(1, [-1, self.head_dim])?)
         };
         Ok(Qkv {
             query: self
@@ -112,24 +102,24 @@ impl Network {
         compute.rms_norm(state, &self.norm, self.epsilon)
     }
 
-    pub(super) fn output(&self) -> &Tensor {
+    pub(super) fn output(&self) -> &Linear {
         &self.output
     }
 }
 
 impl Layer {
     fn new(source: &mut Source, layer: i64) -> Result<Self> {
-        let mut get = |name: &str| source.get(&format!("model.layers.{layer}.{name}.weight"));
+        let name = |name: &str| format!("model.layers.{layer}.{name}.weight");
         Ok(Self {
-            norm_1: get("input_layernorm")?,
-            query: get("self_attn.q_proj")?,
-            key: get("self_attn.k_proj")?,
-            value: get("self_attn.v_proj")?,
-            attention_output: get("self_attn.o_proj")?,
-            norm_2: get("post_attention_layernorm")?,
-            gate: get("mlp.gate_proj")?,
-            up: get("mlp.up_proj")?,
-            down: get("mlp.down_proj")?,
+            norm_1: source.get(&name("input_layernorm"))?,
+            query: source.linear(&name("self_attn.q_proj"))?,
+            key: source.linear(&name("self_attn.k_proj"))?,
+            value: source.linear(&name("self_attn.v_proj"))?,
+            attention_output: source.linear(&name("self_attn.o_proj"))?,
+            norm_2: source.get(&name("post_attention_layernorm"))?,
+            gate: source.linear(&name("mlp.gate_proj"))?,
+            up: source.linear(&name("mlp.up_proj"))?,
+            down: source.linear(&name("mlp.down_proj"))?,
         })
     }
 }

@@ -12,6 +12,7 @@ mod llama;
 mod ops;
 mod pack;
 mod parameters;
+mod source;
 
 pub use config::{Architecture, Head, ModelConfig};
 pub use pack::Pack;
@@ -20,7 +21,9 @@ use crate::{
     error::{Error, Result},
     tensors::Named,
 };
+use ops::Linear;
 pub(crate) use ops::{Compute, Qkv};
+use source::{Shared, Source};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -31,6 +34,7 @@ pub struct Model {
     parameters: Named,
     network: Network,
     compute: Compute,
+    shared: Shared,
 }
 
 #[derive(Debug)]
@@ -93,55 +97,64 @@ impl Model {
         parameters: Named,
         compute: Compute,
     ) -> Result<Self> {
-        let mut source = Source::new(&parameters);
+        Self::build(config, parameters, compute, Shared::default())
+    }
+
+    fn build(
+        config: ModelConfig,
+        parameters: Named,
+        compute: Compute,
+        shared: Shared,
+    ) -> Result<Self> {
+        let mut source = Source::new(&parameters, shared, compute);
         let network = match config.architecture {
             Architecture::Gpt2 => Network::Gpt2(gpt2::Network::new(&config, &mut source)?),
-            Architecture::Llama => {
-                Network::Llama(llama::Network::new(&config, &mut source, compute.device)?)
-            }
+            Architecture::Llama => Network::Llama(llama::Network::new(&config, &mut source)?),
         };
+        let shared = source.into_shared();
         Ok(Self {
             config,
             parameters,
             network,
             compute,
+            shared,
         })
     }
 
     /// A model over the same storage whose parameters are leaves of their own: gradients do not mix, updates are shared.
     pub(crate) fn replica(&self, compute: Compute) -> Result<Self> {
         let leaf = |tensor: &Tensor| tensor.f_detach()?.f_requires_grad_(true);
-        self.rebuilt(leaf, compute)
+        self.rebuilt(leaf, compute, self.shared.tables())
     }
 
     /// A model over the same storage that another thread can own; no gradients.
     pub fn share(&self) -> Result<Self> {
-        self.rebuilt(Tensor::f_detach, self.compute)
+        self.rebuilt(Tensor::f_detach, self.compute, self.shared.share())
+    }
+
+    /// A model over the same storage whose matrices are also laid out for many small products, for as long as they do not
+    /// change.
+    pub(crate) fn packed(&self) -> Result<Self> {
+        self.rebuilt(Tensor::f_detach, self.compute, self.shared.packing())
     }
 
     /// A deep copy, such as a frozen reference model.
     pub fn duplicate(&self) -> Result<Self> {
-        self.rebuilt(crate::tensors::copy, self.compute)
+        self.rebuilt(crate::tensors::copy, self.compute, self.shared.tables())
     }
 
     fn rebuilt(
         &self,
         each: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>,
         compute: Compute,
+        shared: Shared,
     ) -> Result<Self> {
         let parameters = self
             .parameters
             .iter()
             .map(|(name, tensor)| Ok((name.clone(), each(tensor)?)));
-        let mut model = Self::from_parameters(
-            self.config.clone(),
-            parameters.collect::<Result<_>>()?,
-            compute,
-        )?;
-        if let (Network::Llama(new), Network::Llama(old)) = (&mut model.network, &self.network) {
-            new.share_tables(old);
-        }
-        Ok(model)
+        let parameters = parameters.collect::<Result<_>>()?;
+        Self::build(self.config.clone(), parameters, compute, shared)
     }
 
     /// Its shape.
@@ -226,23 +239,26 @@ impl Model {
         }
     }
 
-    /// The output matrix: [vocabulary, hidden].
-    pub(crate) fn output_matrix(&self) -> Result<&Tensor> {
-        let matrix = match &self.network {
-            Network::Gpt2(network) => network.output(),
-            Network::Llama(network) => network.output(),
-        };
+    fn output(&self) -> Result<&Linear> {
         if self.config.head == Head::Score {
             return Err(Error::Invalid(
                 "this model has a score head and gives no logits".into(),
             ));
         }
-        Ok(matrix)
+        Ok(match &self.network {
+            Network::Gpt2(network) => network.output(),
+            Network::Llama(network) => network.output(),
+        })
+    }
+
+    /// The output matrix: [vocabulary, hidden].
+    pub(crate) fn output_matrix(&self) -> Result<&Tensor> {
+        self.output().map(Linear::weight)
     }
 
     /// Logits in float32: [tokens, vocabulary].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        let logits = self.compute.linear(hidden, self.output_matrix()?, None)?;
+        let logits = self.output()?.apply(hidden, self.compute)?;
         Ok(logits.f_to_kind(Kind::Float)?)
     }
 
@@ -276,33 +292,5 @@ impl Model {
             )));
         }
         Ok(())
-    }
-}
-
-/// Hands out parameters by name.
-struct Source<'a> {
-    by_name: std::collections::HashMap<&'a str, &'a Tensor>,
-}
-
-impl<'a> Source<'a> {
-    fn new(parameters: &'a [(String, Tensor)]) -> Self {
-        Self {
-            by_name: parameters
-                .iter()
-                .map(|(name, tensor)| (name.as_str(), tensor))
-                .collect(),
-        }
-    }
-
-    fn get(&mut self, name: &str) -> Result<Tensor> {
-        let tensor = self
-            .by_name
-            .get(name)
-            .ok_or_else(|| Error::Invalid(format!("parameter `{name}` is missing")))?;
-        Ok(tensor.shallow_clone())
-    }
-
-    fn find(&self, name: &str) -> Option<Tensor> {
-        self.by_name.get(name).map(|tensor| tensor.shallow_clone())
     }
 }

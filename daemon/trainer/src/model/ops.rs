@@ -8,9 +8,6 @@ use super::Pack;
 use crate::{error::Result, shim};
 use tch::{Device, Kind, Tensor};
 
-/// MKL takes other kernels, with other bits, below some number of rows (4 with AVX2, 12 with AVX-512).
-const ROWS_MIN: i64 = 16;
-
 /// Where and in which precision to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Compute {
@@ -40,39 +37,6 @@ impl Compute {
 
     pub(crate) fn embedding(self, table: &Tensor, ids: &Tensor) -> Result<Tensor> {
         Ok(Tensor::f_embedding(table, ids, -1, false, false)?.f_to_kind(self.kind)?)
-    }
-
-    /// x·weightᵀ (+ bias); x: [rows, in], weight: [out, in].
-    pub(crate) fn linear(
-        self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        self.with_enough_rows(x, |x| {
-            let bias = bias.map(|bias| self.cast(bias)).transpose()?;
-            Ok(x.f_linear(&self.cast(weight)?, bias.as_ref())?)
-        })
-    }
-
-    /// x·weight + bias, GPT-2's way round; weight: [in, out].
-    pub(crate) fn conv1d(self, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        self.with_enough_rows(x, |x| {
-            Ok(self.cast(bias)?.f_addmm(x, &self.cast(weight)?)?)
-        })
-    }
-
-    fn with_enough_rows(
-        self,
-        x: &Tensor,
-        product: impl Fn(&Tensor) -> Result<Tensor>,
-    ) -> Result<Tensor> {
-        let rows = x.size()[0];
-        if self.device != Device::Cpu || rows >= ROWS_MIN {
-            return product(x);
-        }
-        let padded = x.f_constant_pad_nd([0, 0, 0, ROWS_MIN - rows])?;
-        Ok(product(&padded)?.f_narrow(0, 0, rows)?)
     }
 
     pub(crate) fn layer_norm(
@@ -111,6 +75,56 @@ impl Compute {
         } else {
             Ok(gate.f_silu()?.f_mul(up)?)
         }
+    }
+}
+
+/// A matrix product with an optional bias.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    /// Whether the weight's rows are outputs (torch's `Linear`) or inputs (GPT-2's `Conv1D`).
+    by_output: bool,
+    packed: Option<Tensor>,
+}
+
+impl Linear {
+    pub(crate) fn new(
+        weight: Tensor,
+        bias: Option<Tensor>,
+        by_output: bool,
+        packed: Option<Tensor>,
+    ) -> Self {
+        Self {
+            weight,
+            bias,
+            by_output,
+            packed,
+        }
+    }
+
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// x: [rows, in] to [rows, out].
+    pub(crate) fn apply(&self, x: &Tensor, compute: Compute) -> Result<Tensor> {
+        let bias = self.bias.as_ref();
+        if let Some(packed) = &self.packed {
+            let outputs = self.weight.size()[usize::from(!self.by_output)];
+            return shim::linear_packed(x, packed, bias, outputs);
+        }
+        if compute.has_kernels() {
+            return shim::linear(x, &self.weight, bias, self.by_output);
+        }
+        let weight = compute.cast(&self.weight)?;
+        let weight = if self.by_output {
+            weight
+        } else {
+            weight.f_tr()?
+        };
+        let bias = bias.map(|bias| compute.cast(bias)).transpose()?;
+        Ok(x.f_linear(&weight, bias.as_ref())?)
     }
 }
 
