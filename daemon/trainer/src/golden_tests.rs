@@ -141,7 +141,7 @@ fn losses_and_gradients_match_torch() {
             (loss - f64::try_from(golden.value("loss")).unwrap()).abs() < 1e-5,
             "{name}: {loss}"
         );
-        trainer.update(0.0).unwrap();
+        let _ = trainer.update(0.0).unwrap();
         for (parameter, gradient) in trainer.gradients() {
             let expected = golden.value(&format!("gradient.{parameter}"));
             let scale = f64::try_from(expected.abs().max()).unwrap().max(1e-3);
@@ -310,7 +310,7 @@ fn a_run_that_goes_on_from_its_saved_state_ends_with_the_same_bits() {
             trainer
                 .accumulate(&units, &NextToken::over(&units))
                 .unwrap();
-            trainer.update(1e-3).unwrap();
+            let _ = trainer.update(1e-3).unwrap();
         }
         assert_eq!(
             tensors::digest(trainer.model().parameters()).unwrap(),

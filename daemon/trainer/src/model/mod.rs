@@ -173,7 +173,6 @@ impl Model {
     }
 
     /// Its parameters by Hugging Face's names.
-    #[must_use]
     pub fn parameters(&self) -> &[(String, Tensor)] {
         &self.parameters
     }

@@ -48,13 +48,11 @@ impl Pack {
     }
 
     /// Token ids: int64 [tokens].
-    #[must_use]
     pub fn tokens(&self) -> &Tensor {
         &self.tokens
     }
 
     /// Each token's position in its own sequence: int64 [tokens].
-    #[must_use]
     pub fn positions(&self) -> &Tensor {
         &self.positions
     }

@@ -78,6 +78,10 @@ pub(crate) fn share_out<T: Send, R: Send, E: Send>(
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::single_range_in_vec_init,
+    reason = "lists of ranges are what a plan is"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -283,11 +283,7 @@ fn run_lane(
             .flat_map(|unit| unit.sequences.iter().map(Vec::as_slice))
             .collect();
         let pack = Pack::new(&sequences, model.device())?;
-        let run = if keep {
-            run_chunk
-        } else {
-            run_chunk_apart
-        };
+        let run = if keep { run_chunk } else { run_chunk_apart };
         let Outcome { loss, values } = run(model, &pack, chunk.clone(), objective)?;
         let one = Measured {
             loss: detached(&loss)?,
