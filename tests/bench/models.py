@@ -1,5 +1,5 @@
 """Training and generation against PyTorch: two programs, the same work, in turns."""
-from measuring import ROUNDS, Worker, in_turns, median, table
+from measuring import ROUNDS, Worker, in_turns, median, say, table
 
 ARCHITECTURES = ("gpt2", "llama")
 
@@ -26,7 +26,9 @@ class Peers:
         pairs = in_turns(lambda: ours.turn(times), lambda: theirs.turn(times))
         for worker in (ours, theirs):
             worker.close()
-        return [f"{architecture}, {threads} thread{'s' * (threads > 1)}", *cells(pairs)]
+        row = [f"{architecture}, {threads} thread{'s' * (threads > 1)}", *cells(pairs)]
+        say(f"bench: {what} {'  '.join(row)}")
+        return row
 
 
 def cells(pairs):
