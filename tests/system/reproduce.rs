@@ -74,7 +74,7 @@ fn a_perturbed_update_is_named_with_its_step_and_tensor() {
         stage.display().to_string()
     );
     let home = home.reconfigured(&config);
-    let _daemon = home.start_with(&[("BEGAT_PERTURB_STEP", "7")]);
+    let _daemon = home.start_with(&[("BEGAT_PERTURBED_STEP", "7")]);
     let answer = home.cli().run(["--json", "reproduce", "test-gpt/sft"]);
     assert_eq!(answer.code, DIFFERS, "{}{}", answer.stdout, answer.stderr);
     let view: Value = serde_json::from_str(&answer.stdout).unwrap();
