@@ -33,16 +33,27 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// The probes that differ from another machine's list of (name, digest), by name.
-    pub fn differing<'a>(&'a self, other: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<&'a str> {
+    pub fn differing<'a>(
+        &'a self,
+        other: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Vec<&'a str> {
         let other: std::collections::HashMap<&str, &str> = other.collect();
-        let differs = |probe: &&Probe| other.get(probe.name.as_str()) != Some(&probe.digest.as_str());
-        self.probes.iter().filter(differs).map(|probe| probe.name.as_str()).collect()
+        let differs =
+            |probe: &&Probe| other.get(probe.name.as_str()) != Some(&probe.digest.as_str());
+        self.probes
+            .iter()
+            .filter(differs)
+            .map(|probe| probe.name.as_str())
+            .collect()
     }
 }
 
 /// Runs the probes (a few milliseconds) on an opened device.
 pub fn fingerprint(device: Device) -> Result<Fingerprint> {
-    let mut runner = Runner { device, probes: Vec::new() };
+    let mut runner = Runner {
+        device,
+        probes: Vec::new(),
+    };
     runner.products()?;
     runner.elementwise()?;
     runner.reductions()?;
@@ -50,9 +61,16 @@ pub fn fingerprint(device: Device) -> Result<Fingerprint> {
     runner.models()?;
     let mut hasher = blake3::Hasher::new();
     for probe in &runner.probes {
-        hasher.update(probe.name.as_bytes()).update(b"\n").update(probe.digest.as_bytes()).update(b"\n");
+        hasher
+            .update(probe.name.as_bytes())
+            .update(b"\n")
+            .update(probe.digest.as_bytes())
+            .update(b"\n");
     }
-    Ok(Fingerprint { digest: hasher.finalize().to_hex().to_string(), probes: runner.probes })
+    Ok(Fingerprint {
+        digest: hasher.finalize().to_hex().to_string(),
+        probes: runner.probes,
+    })
 }
 
 /// Rows at which libraries choose other kernels.
@@ -69,7 +87,10 @@ impl Runner {
         for value in tensors::floats(values)? {
             hasher.update(&value.to_bits().to_le_bytes());
         }
-        self.probes.push(Probe { name: name.into(), digest: hasher.finalize().to_hex().to_string() });
+        self.probes.push(Probe {
+            name: name.into(),
+            digest: hasher.finalize().to_hex().to_string(),
+        });
         Ok(())
     }
 
@@ -77,21 +98,40 @@ impl Runner {
     fn values(&self, purpose: &str, shape: &[i64]) -> Result<Tensor> {
         let stream = Stream::new(0, "numerics", purpose);
         let count = shape.iter().product::<i64>() as u64;
-        let values: Vec<f32> = (0..count).map(|i| (2.0 * stream.uniform(0, i) - 1.0) as f32).collect();
-        Ok(Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(self.device)?)
+        let values: Vec<f32> = (0..count)
+            .map(|i| (2.0 * stream.uniform(0, i) - 1.0) as f32)
+            .collect();
+        Ok(Tensor::f_from_slice(&values)?
+            .f_view(shape)?
+            .f_to_device(self.device)?)
     }
 
     fn products(&mut self) -> Result<()> {
         for (inner, outer) in [(128, 512), (352, 128), (128, 2048)] {
-            let (weight, turned) = (self.values("weight", &[outer, inner])?, self.values("turned", &[inner, outer])?);
+            let (weight, turned) = (
+                self.values("weight", &[outer, inner])?,
+                self.values("turned", &[inner, outer])?,
+            );
             for rows in ROWS {
                 let x = self.values("x", &[rows, inner])?;
-                self.record(format!("linear {rows}x{inner}x{outer}"), &x.f_linear(&weight, None::<&Tensor>)?)?;
-                self.record(format!("matmul {rows}x{inner}x{outer}"), &x.f_matmul(&turned)?)?;
+                self.record(
+                    format!("linear {rows}x{inner}x{outer}"),
+                    &x.f_linear(&weight, None::<&Tensor>)?,
+                )?;
+                self.record(
+                    format!("matmul {rows}x{inner}x{outer}"),
+                    &x.f_matmul(&turned)?,
+                )?;
             }
         }
-        let (tall, wide) = (self.values("tall", &[1024, 128])?, self.values("wide", &[1024, 512])?);
-        self.record("matmul 128x1024x512 (weight gradient)", &tall.f_tr()?.f_matmul(&wide)?)
+        let (tall, wide) = (
+            self.values("tall", &[1024, 128])?,
+            self.values("wide", &[1024, 512])?,
+        );
+        self.record(
+            "matmul 128x1024x512 (weight gradient)",
+            &tall.f_tr()?.f_matmul(&wide)?,
+        )
     }
 
     fn elementwise(&mut self) -> Result<()> {
@@ -119,18 +159,38 @@ impl Runner {
         let gain = self.values("gain", &[352])?;
         self.record("softmax 33x352", &x.f_softmax(-1, Kind::Float)?)?;
         self.record("log_softmax 33x352", &x.f_log_softmax(-1, Kind::Float)?)?;
-        self.record("layer_norm 33x352", &x.f_layer_norm([352], Some(&gain), Some(&gain), 1e-5, false)?)?;
+        self.record(
+            "layer_norm 33x352",
+            &x.f_layer_norm([352], Some(&gain), Some(&gain), 1e-5, false)?,
+        )?;
         self.record("rms_norm 33x352", &x.f_rms_norm([352], Some(&gain), 1e-6)?)?;
         self.record("sum 11616", &x.f_sum(Kind::Float)?.f_view([1])?)?;
-        self.record("sum of columns 33x352", &x.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?)
+        self.record(
+            "sum of columns 33x352",
+            &x.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?,
+        )
     }
 
     fn optimizer(&mut self) -> Result<()> {
-        let [value, slope, first, second] = ["p", "g", "m", "v"].map(|name| self.values(name, &[1027]));
+        let [value, slope, first, second] =
+            ["p", "g", "m", "v"].map(|name| self.values(name, &[1027]));
         let (value, slope, first, second) = (value?, slope?, first?, second?.f_abs()?);
-        let step = Tensor::f_zeros([] as [i64; 0], (Kind::Float, self.device))?.f_add_scalar(3.0)?;
-        let options = shim::AdamW { learning_rate: 1e-3, beta1: 0.9, beta2: 0.95, weight_decay: 0.1, epsilon: 1e-8 };
-        shim::adamw_step(&[&value], &[&slope], (&[&first], &[&second]), &[&step], options)?;
+        let step =
+            Tensor::f_zeros([] as [i64; 0], (Kind::Float, self.device))?.f_add_scalar(3.0)?;
+        let options = shim::AdamW {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.95,
+            weight_decay: 0.1,
+            epsilon: 1e-8,
+        };
+        shim::adamw_step(
+            &[&value],
+            &[&slope],
+            (&[&first], &[&second]),
+            &[&step],
+            options,
+        )?;
         self.record("adamw 1027", &value)
     }
 
@@ -138,19 +198,32 @@ impl Runner {
     fn models(&mut self) -> Result<()> {
         let mut llama = ModelConfig::llama(211, 64, 2, 4, 2);
         (llama.intermediate_size, llama.tie_word_embeddings) = (96, true);
-        for (name, config) in [("gpt2", ModelConfig::gpt2(211, 64, 2, 4, 256)), ("llama", llama)] {
+        for (name, config) in [
+            ("gpt2", ModelConfig::gpt2(211, 64, 2, 4, 256)),
+            ("llama", llama),
+        ] {
             let model = Model::initialise(&config, 0, self.device)?;
             let model = model.replica(model.compute())?;
             let stream = Stream::new(0, "numerics", "tokens");
-            let row = |r: u64, length: u64| (0..length).map(|t| stream.below(r, t, 211) as u32).collect::<Vec<u32>>();
+            let row = |r: u64, length: u64| {
+                (0..length)
+                    .map(|t| stream.below(r, t, 211) as u32)
+                    .collect::<Vec<u32>>()
+            };
             let pack = Pack::new(&[row(0, 200), row(1, 7)], self.device)?;
             let hidden = model.hidden(&pack)?;
-            let targets: Vec<i64> = row(2, pack.len() as u64).into_iter().map(i64::from).collect();
+            let targets: Vec<i64> = row(2, pack.len() as u64)
+                .into_iter()
+                .map(i64::from)
+                .collect();
             let loss = loss::cross_entropy(&model, &hidden, &targets, false)?.sum;
             loss.f_backward()?;
             self.record(format!("{name} hidden states"), &hidden)?;
             self.record(format!("{name} loss"), &loss.f_view([1])?)?;
-            let gradients = model.parameters().iter().map(|(_, leaf)| leaf.f_grad()?.f_flatten(0, -1));
+            let gradients = model
+                .parameters()
+                .iter()
+                .map(|(_, leaf)| leaf.f_grad()?.f_flatten(0, -1));
             let gradients = gradients.collect::<std::result::Result<Vec<_>, _>>()?;
             self.record(format!("{name} gradients"), &Tensor::f_cat(&gradients, 0)?)?;
         }
@@ -170,19 +243,34 @@ mod tests {
         let two = fingerprint(Device::Cpu).unwrap();
         assert_eq!(one, two);
         assert!(one.probes.len() >= 40, "{}", one.probes.len());
-        let mut other: Vec<(&str, &str)> = one.probes.iter().map(|p| (p.name.as_str(), p.digest.as_str())).collect();
+        let mut other: Vec<(&str, &str)> = one
+            .probes
+            .iter()
+            .map(|p| (p.name.as_str(), p.digest.as_str()))
+            .collect();
         assert!(one.differing(other.iter().copied()).is_empty());
         other[3].1 = "other";
         other.pop();
         let last = one.probes.last().unwrap().name.as_str();
-        assert_eq!(one.differing(other.into_iter()), [one.probes[3].name.as_str(), last]);
+        assert_eq!(
+            one.differing(other.into_iter()),
+            [one.probes[3].name.as_str(), last]
+        );
     }
 
     #[test]
     fn a_changed_bit_changes_the_digest() {
-        let mut runner = Runner { device: Device::Cpu, probes: Vec::new() };
+        let mut runner = Runner {
+            device: Device::Cpu,
+            probes: Vec::new(),
+        };
         runner.record("a", &Tensor::from_slice(&[1.0f32])).unwrap();
-        runner.record("b", &Tensor::from_slice(&[f32::from_bits(1.0f32.to_bits() + 1)])).unwrap();
+        runner
+            .record(
+                "b",
+                &Tensor::from_slice(&[f32::from_bits(1.0f32.to_bits() + 1)]),
+            )
+            .unwrap();
         assert_ne!(runner.probes[0].digest, runner.probes[1].digest);
     }
 }
