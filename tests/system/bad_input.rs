@@ -124,7 +124,11 @@ fn datasets() {
         "--name",
         "test/corpus",
     ]);
-    assert_says(&launch(&home, TOKENIZER), RUN_FAILED, &["empty"]);
+    assert_says(
+        &launch(&home, TOKENIZER),
+        RUN_FAILED,
+        &["train.jsonl", "no rows"],
+    );
 }
 
 #[test]
