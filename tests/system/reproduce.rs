@@ -118,7 +118,7 @@ fn an_edited_stored_output_is_corruption() {
     let _daemon = home.start();
     let report = cli.run(["--json", "fsck", "--read-data"]);
     assert_eq!(report.code, CORRUPT, "{}", report.stdout);
-    assert_eq!(cli.run(["reproduce", "test-gpt/pretrain"]).code, 0);
+    assert_eq!(cli.run(["reproduce", "test-gpt/tokenizer"]).code, 0);
     let answer = cli.run(["reproduce", "test-gpt/sft"]);
     assert_eq!(answer.code, CORRUPT, "{}{}", answer.stdout, answer.stderr);
     let again = home.path().join("again");
