@@ -38,6 +38,8 @@ fn each_file(folders: &[PathBuf], act: impl Fn(&Path)) {
     }
 }
 
+type Damage<'a> = (&'a str, &'a dyn Fn(&[PathBuf]));
+
 #[test]
 fn deleted_truncated_emptied_and_flipped() {
     let home = Home::new();
@@ -48,7 +50,7 @@ fn deleted_truncated_emptied_and_flipped() {
     let before = answers(&cli);
     daemon.stop();
 
-    let damages: [(&str, &dyn Fn(&[PathBuf])); 4] = [
+    let damages: [Damage<'_>; 4] = [
         ("deleted", &|folders| {
             folders
                 .iter()
