@@ -63,7 +63,7 @@ pub struct Slots {
 pub struct InboxFolder {
     /// The folder.
     pub path: PathBuf,
-    /// What the names of its drops come below: a drop `rows.jsonl` becomes the ref `<name>/rows`.
+    /// What the names of its drops come below: a drop `rows.jsonl` becomes the ref `<name>/rows.jsonl`.
     pub name: RefName,
     /// How long a drop must be unchanged before it is taken.
     pub settle: Duration,
