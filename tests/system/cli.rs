@@ -50,6 +50,7 @@ impl Cli {
             .env("HOME", &self.home)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("BEGAT_DATA", &self.data)
+            .env("BEGAT_CONFIG", self.home.join("begatd.toml"))
             .env("COLUMNS", "120")
             .args(arguments)
             .current_dir(&self.folder)

@@ -15,6 +15,12 @@ fn fifty_rows_and_a_transformers_folder_in_three_commands() {
     let model = root().join("tests/fixtures/transformers-gpt2");
     let recipe = root().join("configs/recipes/sft.toml");
     let cli = home.cli().in_folder(&mine);
+    // Whoever runs this test may have a daemon of their own on the usual port.
+    std::fs::write(
+        home.path().join("begatd.toml"),
+        "listen = \"127.0.0.1:0\"\n",
+    )
+    .unwrap();
 
     cli.ok(["add", "my-data.jsonl", "--name", "my/data", "--start"]);
     cli.ok(["add", model.to_str().unwrap(), "--name", "my/model"]);
