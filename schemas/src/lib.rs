@@ -15,6 +15,7 @@ mod names;
 pub mod recipe;
 pub mod schema;
 mod stages;
+mod strength;
 mod time;
 mod tree;
 mod work;
@@ -33,8 +34,9 @@ pub use recipe::{InputRef, Recipe, Stage};
 pub use stages::{
     ArtifactType, BadValue, CommandParams, Dtype, EvaluateParams, GoldRule, InputSpec, KindSpec,
     OptimizationParams, PretrainParams, SOURCE_INPUT, Scheduler, SftParams, StageKind, StageParams,
-    TokenizerParams,
+    TokenizerParams, nearest,
 };
+pub use strength::{Strength, UnknownStrength};
 pub use time::Time;
 pub use tree::{BadTree, BadTreePath, TREE_PATH_BYTES_MAX, Tree, TreeEntry, TreeFormat, TreePath};
 pub use work::{

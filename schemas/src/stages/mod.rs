@@ -320,7 +320,7 @@ pub(crate) fn unknown_key(key: &str, known: &[String]) -> BadValue {
 }
 
 /// The known name that `found` probably meant.
-pub(crate) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let one_slip = |name: &str| strsim::damerau_levenshtein(found, name) == 1;
     known
         .map(|name| (strsim::jaro_winkler(found, name), name))
