@@ -31,9 +31,11 @@ pub use model::{Gpt2Config, LlamaConfig, MODEL_SIZE_MAX, ModelConfig};
 pub use names::{BadName, InputName, NAME_BYTES_MAX, OutputName, RecipeName, RefName, StageName};
 pub use recipe::{InputRef, Recipe, Stage};
 pub use stages::{
-    ArtifactType, BadValue, CommandParams, Dtype, EvaluateParams, GoldRule, InputSpec, KindSpec,
-    OptimizationParams, PretrainParams, SOURCE_INPUT, Scheduler, SftParams, StageKind, StageParams,
-    TokenizerParams,
+    AdaptiveKl, AnnotateParams, AnnotationForm, ArtifactType, AverageOf, BadValue, CommandParams,
+    DpoParams, Dtype, EvaluateParams, GoldRule, InputSpec, KindSpec, KlEstimator, Labeller,
+    ModelAverageParams, OptimizationParams, PpoParams, PretrainParams, ReferenceLogpsParams,
+    RejectionSamplingParams, RewardMargin, RewardParams, SOURCE_INPUT, SamplingParams, Scheduler,
+    SftParams, StageKind, StageParams, Strength, StrengthGaps, TokenizerParams,
 };
 pub use time::Time;
 pub use tree::{BadTree, BadTreePath, TREE_PATH_BYTES_MAX, Tree, TreeEntry, TreeFormat, TreePath};
