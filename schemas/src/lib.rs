@@ -15,6 +15,7 @@ mod names;
 pub mod recipe;
 pub mod schema;
 mod stages;
+mod strength;
 mod time;
 mod tree;
 mod work;
@@ -35,8 +36,9 @@ pub use stages::{
     DpoParams, Dtype, EvaluateParams, GoldRule, InputSpec, KindSpec, KlEstimator, Labeller,
     ModelAverageParams, OptimizationParams, PpoParams, PretrainParams, ReferenceLogpsParams,
     RejectionSamplingParams, RewardMargin, RewardParams, SOURCE_INPUT, SamplingParams, Scheduler,
-    SftParams, StageKind, StageParams, Strength, StrengthGaps, TokenizerParams,
+    SftParams, StageKind, StageParams, StrengthGaps, TokenizerParams, nearest,
 };
+pub use strength::{Strength, UnknownStrength};
 pub use time::Time;
 pub use tree::{BadTree, BadTreePath, TREE_PATH_BYTES_MAX, Tree, TreeEntry, TreeFormat, TreePath};
 pub use work::{

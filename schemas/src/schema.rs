@@ -34,6 +34,7 @@ fn data_schemas() -> Vec<(&'static str, Schema)> {
             "report_sample.schema.json",
             schema_for!(crate::ReportSample),
         ),
+        ("data_report.schema.json", schema_for!(api::DataReport)),
     ]
 }
 

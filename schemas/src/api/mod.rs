@@ -1,5 +1,6 @@
 //! What the HTTP API takes and gives. `begat --json` prints the same shapes.
 
+mod data;
 mod generate;
 mod launch;
 mod lineage;
@@ -9,6 +10,7 @@ mod reproduce;
 mod run;
 mod store;
 
+pub use data::{DataProblem, DataPurpose, DataReport};
 pub use generate::{GenerateEvent, GenerateRequest, Message};
 pub use launch::{
     LaunchRequest, LaunchState, LaunchView, Plan, PlanAction, PlanDifference, PlannedStage,

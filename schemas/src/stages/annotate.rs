@@ -9,8 +9,9 @@ use super::command::check_argv;
 use super::sampling::check_generations;
 use super::{
     ArtifactType, BadValue, GoldRule, InputSpec, KindSpec, Params, SOURCE_INPUT, SamplingParams,
-    Strength, at_least_one,
+    at_least_one,
 };
+use crate::Strength;
 
 /// Who says which answer is better. A rule is a rule, never human feedback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::strength::check_filter;
 use super::{
-    ArtifactType, BadValue, InputSpec, KindSpec, OptimizationParams, Params, Strength,
-    at_least_one, in_range,
+    ArtifactType, BadValue, InputSpec, KindSpec, OptimizationParams, Params, at_least_one,
+    check_filter, in_range,
 };
+use crate::Strength;
 
 /// Parameters of `dpo`; the names are `trl.DPOConfig`'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

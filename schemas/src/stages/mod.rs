@@ -16,7 +16,6 @@ mod rejection_sampling;
 mod reward;
 mod sampling;
 mod sft;
-mod strength;
 mod tokenizer;
 
 use std::collections::BTreeSet;
@@ -39,10 +38,9 @@ pub use rejection_sampling::RejectionSamplingParams;
 pub use reward::{RewardMargin, RewardParams};
 pub use sampling::SamplingParams;
 pub use sft::SftParams;
-pub use strength::Strength;
 pub use tokenizer::TokenizerParams;
 
-use crate::OutputName;
+use crate::{OutputName, Strength};
 
 /// What a tree is to the stages that take and give it.
 #[derive(
@@ -425,7 +423,7 @@ pub(crate) fn unknown_key(key: &str, known: &[String]) -> BadValue {
 }
 
 /// The known name that `found` probably meant.
-pub(crate) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let one_slip = |name: &str| strsim::damerau_levenshtein(found, name) == 1;
     known
         .map(|name| (strsim::jaro_winkler(found, name), name))
@@ -459,5 +457,17 @@ fn above_zero(key: &str, value: f64) -> Result<(), BadValue> {
         Ok(())
     } else {
         Err(BadValue::new(key, "a number above 0", value))
+    }
+}
+
+/// An absent filter means every pair; an empty one would leave nothing to train on.
+fn check_filter(strengths: Option<&BTreeSet<Strength>>) -> Result<(), BadValue> {
+    match strengths {
+        Some(some) if some.is_empty() => Err(BadValue::new(
+            "strengths",
+            "at least one strength; leave the key out to train on every pair",
+            "[]",
+        )),
+        _ => Ok(()),
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::strength::check_filter;
 use super::{
-    ArtifactType, BadValue, InputSpec, KindSpec, OptimizationParams, Params, Strength,
-    at_least_one, in_range,
+    ArtifactType, BadValue, InputSpec, KindSpec, OptimizationParams, Params, at_least_one,
+    check_filter, in_range,
 };
+use crate::Strength;
 
 /// What is taken off the difference of two rewards before the loss, by how much better the preferred answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
