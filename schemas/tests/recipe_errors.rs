@@ -71,8 +71,8 @@ fn unknown_keys_name_the_nearest() {
     check(
         "kind = \"sft\"",
         "kind = \"stf\"",
-        "r.toml:15: stages.sft.kind: unknown stage kind `stf`: expected one of tokenizer, pretrain, sft, evaluate, \
-         command; did you mean `sft`?",
+        "r.toml:15: stages.sft.kind: unknown stage kind `stf`: expected one of tokenizer, pretrain, sft, evaluate, command, \
+         reward, annotate, rejection_sampling, reference_logps, dpo, ppo, model_average; did you mean `sft`?",
     );
 }
 

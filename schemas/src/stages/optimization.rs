@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BadValue, at_least_one, in_range};
+use super::{BadValue, above_zero, at_least_one, in_range};
 
 /// The number format of the model's arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -97,13 +97,7 @@ const fn one_pass() -> u32 {
 
 impl OptimizationParams {
     pub(super) fn check(&self) -> Result<(), BadValue> {
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(BadValue::new(
-                "learning_rate",
-                "a number above 0",
-                self.learning_rate,
-            ));
-        }
+        above_zero("learning_rate", self.learning_rate)?;
         in_range("weight_decay", self.weight_decay, 0.0, 1.0)?;
         in_range("adam_beta1", self.adam_beta1, 0.0, 0.999_999)?;
         in_range("adam_beta2", self.adam_beta2, 0.0, 0.999_999_9)?;
