@@ -212,7 +212,7 @@ fn duel(view: &Comparison, duel: &Duel) -> String {
         format!(" of {}", several(prompts, "prompt"))
     });
     let mut text = format!(
-        "{} wins {}{}{prompts} against {}, by {}; {}\n",
+        "{} wins {}{}{prompts} against {}, by {}\n  {}\n",
         called(view, duel.lineage as usize),
         part(duel.win_rate),
         within(duel.interval),
