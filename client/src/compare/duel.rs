@@ -71,11 +71,15 @@ pub(super) fn key(sample: &ReportSample) -> (&str, Option<&str>) {
     (&sample.prompt, sample.reference.as_deref())
 }
 
-/// How `left` does against `right` by the scores of both; none if no prompt has both.
-pub(super) fn score(left: &[ReportSample], right: &[ReportSample]) -> Option<Score> {
+/// How `left` does against `right` by the score `of` their answers; none if no prompt has both.
+pub(super) fn score(
+    left: &[ReportSample],
+    right: &[ReportSample],
+    of: impl Fn(&ReportSample) -> Option<f64>,
+) -> Option<Score> {
     let gaps: Vec<f64> = same_prompts(left, right)
         .into_iter()
-        .filter_map(|(left, right)| Some(left.gold_score? - right.gold_score?))
+        .filter_map(|(left, right)| Some(of(left)? - of(right)?))
         .filter(|gap| gap.is_finite())
         .collect();
     let count = |wanted: &dyn Fn(f64) -> bool| gaps.iter().filter(|gap| wanted(**gap)).count();
@@ -114,6 +118,10 @@ mod tests {
         }
     }
 
+    fn by_gold(left: &[ReportSample], right: &[ReportSample]) -> Option<Score> {
+        score(left, right, |sample| sample.gold_score)
+    }
+
     fn check_wilson(wins: f64, count: f64, low: f64, high: f64) {
         let found = wilson(wins / count, count);
         let near = |a: f64, b: f64| (a - b).abs() < 6e-5;
@@ -135,20 +143,20 @@ mod tests {
         let left = ["a", "b", "c", "a"].map(|prompt| sample(prompt, Some(0.5)));
         let right = [("d", 0.0), ("a", 0.1), ("c", 0.9), ("a", 0.5)]
             .map(|(prompt, score)| sample(prompt, Some(score)));
-        let found = score(&left, &right).unwrap();
+        let found = by_gold(&left, &right).unwrap();
         assert_eq!((found.wins, found.ties, found.losses), (1, 1, 1));
         assert_eq!(found.win_rate(), 0.5);
         assert!(found.mean_difference.abs() < 1e-12);
-        let reverse = score(&right, &left).unwrap();
+        let reverse = by_gold(&right, &left).unwrap();
         assert_eq!((reverse.wins, reverse.losses), (1, 1));
     }
 
     #[test]
     fn without_scores_nobody_wins() {
         let (scored, plain) = ([sample("a", Some(1.0))], [sample("a", None)]);
-        assert_eq!(score(&scored, &plain), None);
-        assert_eq!(score(&scored, &[]), None);
-        let one = score(&scored, &[sample("a", Some(0.0))]).unwrap();
+        assert_eq!(by_gold(&scored, &plain), None);
+        assert_eq!(by_gold(&scored, &[]), None);
+        let one = by_gold(&scored, &[sample("a", Some(0.0))]).unwrap();
         assert_eq!((one.win_rate(), one.mean_difference_interval), (1.0, None));
     }
 

@@ -6,18 +6,15 @@ use begat_schemas::api::{
     ComparedAnswer, ComparedFinals, ComparedSample, Duel, DuelSource, Interval, Judge,
     KeyDifference, StageDifference,
 };
-use begat_schemas::{GoldRule, Report, ReportSample, RunId, StageParams};
+use begat_schemas::{GoldRule, Report, ReportSample, StageParams};
 
 use super::differences::differences_of_setting;
-use super::duel::{self, Score};
+use super::duel;
 use super::facts::{LineageFacts, ReportFacts, StageFacts};
 use super::metrics::stage_metrics;
 
-/// What an evaluation against a reference reports: who judged, and the name of the rate.
-const REPORTED: [(Judge, &str); 2] = [
-    (Judge::Rule, "win_rate"),
-    (Judge::RewardModel, "win_rate_reward"),
-];
+/// Who judges, and by what name reports call it: `win_rate_gold`, `ties_gold`, `gold_difference`.
+const JUDGES: [(Judge, &str); 2] = [(Judge::Rule, "gold"), (Judge::RewardModel, "reward")];
 
 pub(super) struct Finals {
     pub compared: ComparedFinals,
@@ -136,9 +133,10 @@ fn duels(
         for (one, against) in [(other, first), (first, other)] {
             found.extend(reported(lineages, candidates, one, against));
         }
-        let is_judged = found[before..].iter().any(|duel| duel.by == Judge::Rule);
-        if !is_judged {
-            found.extend(computed(chosen, other, first));
+        for (by, _) in JUDGES {
+            if !found[before..].iter().any(|duel| duel.by == by) {
+                found.extend(computed(chosen, other, first, by));
+            }
         }
     }
     found
@@ -156,7 +154,7 @@ fn reported(
     let evaluations = candidates[one].iter();
     for stage in evaluations.filter(|stage| stage.input("reference") == reference) {
         let Some(found) = &stage.report else { continue };
-        for (by, name) in REPORTED {
+        for (by, name) in JUDGES {
             if let Some(duel) = reported_duel(stage, &found.report, by, name) {
                 duels.push(Duel {
                     lineage: one as u64,
@@ -171,10 +169,19 @@ fn reported(
 
 fn reported_duel(stage: &StageFacts, report: &Report, by: Judge, name: &str) -> Option<Duel> {
     let value = |name: &str| report.metrics.get(name).map(|metric| metric.0);
-    let count = |what: &str| report.counts.get(&format!("{name}_{what}")).copied();
-    let interval = value(&format!("{name}_low"))
-        .zip(value(&format!("{name}_high")))
-        .map(|(low, high)| Interval { low, high });
+    let interval = |name: &str| {
+        let (low, high) = (
+            value(&format!("{name}_low")),
+            value(&format!("{name}_high")),
+        );
+        low.zip(high).map(|(low, high)| Interval { low, high })
+    };
+    let (rate, difference) = (format!("win_rate_{name}"), format!("{name}_difference"));
+    let win_rate = value(&rate)?;
+    let prompts = report.counts.get("prompts").copied();
+    // The report has the part of ties; that of wins is the rate without their half.
+    let ties = value(&format!("ties_{name}"));
+    let counted = |part: Option<f64>| Some((part? * prompts? as f64).round() as u64);
     Some(Duel {
         lineage: 0,
         against: 0,
@@ -182,38 +189,36 @@ fn reported_duel(stage: &StageFacts, report: &Report, by: Judge, name: &str) -> 
         rule: rule(stage).filter(|_| by == Judge::Rule),
         source: DuelSource::Report,
         evaluations: stage.run.into_iter().collect(),
-        prompts: report.counts.get("prompts").copied(),
-        wins: count("wins"),
-        ties: count("ties"),
-        losses: count("losses"),
-        win_rate: value(name)?,
-        interval,
-        mean_difference: None,
-        mean_difference_interval: None,
+        prompts,
+        wins: counted(ties.map(|ties| win_rate - ties / 2.0)),
+        ties: counted(ties),
+        losses: counted(ties.map(|ties| 1.0 - win_rate - ties / 2.0)),
+        win_rate,
+        interval: interval(&rate),
+        mean_difference: value(&difference),
+        mean_difference_interval: interval(&difference),
     })
 }
 
-fn computed(chosen: &Chosen<'_>, one: usize, against: usize) -> Option<Duel> {
+/// Prompt by prompt from two reports; by reward model only if one and the same scored both.
+fn computed(chosen: &Chosen<'_>, one: usize, against: usize, by: Judge) -> Option<Duel> {
     let (left, right) = (chosen[one]?, chosen[against]?);
-    let score = duel::score(samples(left), samples(right))?;
-    let runs = [left.run, right.run].into_iter().flatten().collect();
-    Some(from_score(score, runs, rule(left), one, against))
-}
-
-fn from_score(
-    score: Score,
-    evaluations: Vec<RunId>,
-    rule: Option<GoldRule>,
-    one: usize,
-    against: usize,
-) -> Duel {
-    Duel {
+    let judge = left.input("reward_model");
+    if by == Judge::RewardModel && (judge.is_none() || judge != right.input("reward_model")) {
+        return None;
+    }
+    let of = |sample: &ReportSample| match by {
+        Judge::Rule => sample.gold_score,
+        Judge::RewardModel => sample.reward,
+    };
+    let score = duel::score(samples(left), samples(right), of)?;
+    Some(Duel {
         lineage: one as u64,
         against: against as u64,
-        by: Judge::Rule,
-        rule,
+        by,
+        rule: rule(left).filter(|_| by == Judge::Rule),
         source: DuelSource::Scores,
-        evaluations,
+        evaluations: [left.run, right.run].into_iter().flatten().collect(),
         prompts: Some(score.prompts()),
         wins: Some(score.wins),
         ties: Some(score.ties),
@@ -222,7 +227,7 @@ fn from_score(
         interval: Some(score.interval()),
         mean_difference: Some(score.mean_difference),
         mean_difference_interval: score.mean_difference_interval,
-    }
+    })
 }
 
 fn rule(stage: &StageFacts) -> Option<GoldRule> {
@@ -284,5 +289,6 @@ fn answer(sample: &ReportSample) -> ComparedAnswer {
         ended: sample.ended,
         greedy: sample.greedy.clone(),
         gold_score: sample.gold_score,
+        reward: sample.reward,
     }
 }

@@ -247,9 +247,11 @@ fn a_report_of_one_against_the_other_is_believed() {
     let mut judge = llama.stages[4].clone().taking("reference", &against);
     judge = judge.reporting(
         &[
-            ("win_rate", 0.6),
-            ("win_rate_low", 0.5),
-            ("win_rate_high", 0.7),
+            ("win_rate_gold", 0.6),
+            ("win_rate_gold_low", 0.5),
+            ("win_rate_gold_high", 0.7),
+            ("ties_gold", 0.5),
+            ("gold_difference", 0.1),
             ("win_rate_reward", 0.9),
         ],
         &[0.0; 4],
@@ -268,7 +270,13 @@ fn a_report_of_one_against_the_other_is_believed() {
             (1, Judge::RewardModel, 0.9, DuelSource::Report)
         ]
     );
-    assert_eq!(found.finals.duels[0].interval.unwrap().high, 0.7);
+    let duel = &found.finals.duels[0];
+    assert_eq!(duel.interval.unwrap().high, 0.7);
+    assert_eq!(
+        (duel.wins, duel.ties, duel.losses),
+        (Some(1), Some(2), Some(1))
+    );
+    assert_eq!(duel.mean_difference, Some(0.1));
     assert_eq!(found.finals.duels[1].rule, None);
 }
 

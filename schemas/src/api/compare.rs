@@ -271,4 +271,6 @@ pub struct ComparedAnswer {
     pub greedy: String,
     /// The sampled answer's score by the rule.
     pub gold_score: Option<f64>,
+    /// The sampled answer's score by the evaluation's reward model.
+    pub reward: Option<f64>,
 }

@@ -17,7 +17,7 @@ const FIGURES: [(&str, &str); 8] = [
     ("GOLD", "gold_score"),
     ("GREEDY", "gold_score_greedy"),
     ("RM SCORE", "reward_mean"),
-    ("WIN RATE", "win_rate"),
+    ("WIN RATE", "win_rate_gold"),
     ("KL", "kl"),
     ("LENGTH", "mean_length"),
     ("UNIQUE", "unique"),
@@ -299,9 +299,14 @@ pub(super) fn samples(view: &Comparison, look: Look) -> String {
 }
 
 fn score(answer: &ComparedAnswer) -> String {
-    answer
-        .gold_score
-        .map_or(String::new(), |score| format!("  [gold {}]", value(score)))
+    let named =
+        |name: &str, score: Option<f64>| score.map(|score| format!("{name} {}", value(score)));
+    let scores = [named("gold", answer.gold_score), named("RM", answer.reward)];
+    let scores: Vec<String> = scores.into_iter().flatten().collect();
+    match scores.is_empty() {
+        true => String::new(),
+        false => format!("  [{}]", scores.join(", ")),
+    }
 }
 
 fn answer_line(name: &str, longest: usize, text: &str, score: &str, width: usize) -> String {

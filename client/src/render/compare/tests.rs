@@ -270,6 +270,7 @@ fn sample() -> ComparedSample {
         ended: true,
         greedy: String::new(),
         gold_score: Some(score),
+        reward: None,
     };
     ComparedSample {
         prompt: "/// Set the desired match semantics.\npub fn".to_owned(),
