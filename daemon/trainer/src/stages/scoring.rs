@@ -13,9 +13,9 @@ use super::Context;
 use super::batches::in_batches;
 use crate::contract::{At, StageError, StageResult};
 use crate::data::TextTokenizer;
-use crate::error::Result;
+use crate::loss::preference::last_scores;
 use crate::model::{Head, Model, ModelConfig, Pack};
-use crate::{Kind, Tensor, tensors};
+use crate::tensors;
 
 /// The file beside a reward model that holds its [`Normalization`].
 pub(crate) const NORMALIZATION: &str = "reward_normalization.json";
@@ -178,13 +178,6 @@ pub(crate) fn raw_scores(
                 .collect())
         },
     )
-}
-
-/// The score of each sequence of the pack, pooled at its last token: float32 [sequences], differentiable.
-pub(crate) fn last_scores(model: &Model, pack: &Pack, hidden: &Tensor) -> Result<Tensor> {
-    let last = Tensor::f_from_slice(&pack.last_tokens())?.f_to_device(hidden.device())?;
-    // The head is applied to the rows that count only.
-    model.scores(&hidden.f_index_select(0, &last)?.f_to_kind(Kind::Float)?)
 }
 
 /// Refuses a reward model where a policy is needed, and the reverse, before any weight is read.
