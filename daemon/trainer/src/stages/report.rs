@@ -38,6 +38,7 @@ impl Findings {
         &self.counts
     }
 
+    #[cfg(test)]
     pub(crate) fn metrics(&self) -> &BTreeMap<String, Metric> {
         &self.metrics
     }

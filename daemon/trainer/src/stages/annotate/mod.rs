@@ -18,7 +18,7 @@ use super::report::{Findings, json_lines};
 use super::sampling::{Drawn, How, Policy, Prompt, Prompts, Sample, Slice, draw};
 use super::statistics::mean;
 use super::{Context, gold};
-use crate::contract::{OutputFolder, StageResult};
+use crate::contract::{OutputFolder, StageError, StageResult};
 use candidates::{Candidates, distinct};
 use labels::Labels;
 use rows::Made;
@@ -48,6 +48,13 @@ pub(super) fn run(context: &Context<'_>, params: &AnnotateParams) -> StageResult
         .collect();
     let labels = labeller.label(&drawn.prompts, &candidates)?;
     let made = rows::make(context, params, &drawn.prompts, &candidates, &labels);
+    if made.rows.is_empty() {
+        let expected = format!(
+            "no two answers to one prompt lie more than {} apart",
+            params.min_gap
+        );
+        return Err(StageError::dataset("prompts", expected));
+    }
     let mut findings = Findings::default();
     measure(&mut findings, params, &drawn, &candidates, &made);
     write(

@@ -24,10 +24,7 @@ impl Policy {
         let tokenizer = TextTokenizer::load(&folder)?;
         let model = Model::load(&folder, context.device)?;
         check_fit(model.config(), &tokenizer, 1)?;
-        Ok(Self {
-            model,
-            tokenizer,
-        })
+        Ok(Self { model, tokenizer })
     }
 
     /// Its longest sequence.
