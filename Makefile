@@ -40,8 +40,8 @@ parity: build ## compare with transformers from PyPI (downloads about 3 GB once)
 bench: build tools ## measure, each figure beside a baseline of the same run (downloads about 3 GB once)
 	@bash tests/bench/run.sh
 
-drill: build ## the kill, resume and reproduce tests at demo size
-	@BEGAT_DRILL=1 cargo test -p begat-tests --test system drill -- --nocapture --test-threads=1
+drill: build ## the kill, resume and reproduce tests at demo size (hours)
+	@cargo test -p begat-tests --test drill -- --nocapture --test-threads=1
 
 install: build ## install the three programs into ~/.cargo/bin
 	@cargo install --quiet --locked --debug --path daemon/server

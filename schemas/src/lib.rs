@@ -32,9 +32,11 @@ pub use model::{Gpt2Config, LlamaConfig, MODEL_SIZE_MAX, ModelConfig};
 pub use names::{BadName, InputName, NAME_BYTES_MAX, OutputName, RecipeName, RefName, StageName};
 pub use recipe::{InputRef, Recipe, Stage};
 pub use stages::{
-    ArtifactType, BadValue, CommandParams, Dtype, EvaluateParams, GoldRule, InputSpec, KindSpec,
-    OptimizationParams, PretrainParams, SOURCE_INPUT, Scheduler, SftParams, StageKind, StageParams,
-    TokenizerParams, nearest,
+    AdaptiveKl, AnnotateParams, AnnotationForm, ArtifactType, AverageOf, BadValue, CommandParams,
+    DpoParams, Dtype, EvaluateParams, GoldRule, InputSpec, KindSpec, KlEstimator, Labeller,
+    ModelAverageParams, OptimizationParams, PpoParams, PretrainParams, ReferenceLogpsParams,
+    RejectionSamplingParams, RewardMargin, RewardParams, SOURCE_INPUT, SamplingParams, Scheduler,
+    SftParams, StageKind, StageParams, StrengthGaps, TokenizerParams, nearest,
 };
 pub use strength::{Strength, UnknownStrength};
 pub use time::Time;

@@ -122,7 +122,7 @@ fn stage_table(kind: StageKind, definitions: &mut Map<String, Value>) -> Value {
             json!({"type": "integer", "minimum": 0, "x-begat": "identity"}),
         ),
     ]);
-    if kind == StageKind::Command {
+    if kind.takes_source() {
         properties.insert(
             "source".to_owned(),
             json!({"type": "array", "items": {"type": "string"}}),

@@ -183,11 +183,9 @@ fn a_missing_stage_program() {
 
 #[test]
 fn a_cuda_stage_without_cuda_says_what_is_missing() {
-    if std::path::Path::new("/dev/nvidia0").exists() {
-        return;
-    }
     let home = Home::new();
-    let _daemon = home.start();
+    // Where there is a GPU, it is hidden.
+    let _daemon = home.start_with(&[("CUDA_VISIBLE_DEVICES", "")]);
     add_test_data(&home);
     let answer = home.cli().run([
         "launch",
@@ -214,9 +212,9 @@ fn a_full_disk_is_an_error_and_no_loss() {
     let (soft, hard) = (1 << 20, 1 << 20);
     processes::limit_file_size(daemon.pid(), soft, hard);
     let large = home.path().join("large.bin");
-    let mut random = crate::random::Random::new(1);
+    let mut random = begat_tests::random::Random::new(1);
     let bytes: Vec<u8> = (0..1u32 << 20)
-        .flat_map(|_| random.next().to_le_bytes())
+        .flat_map(|_| random.bits().to_le_bytes())
         .collect();
     std::fs::write(&large, bytes).unwrap();
     let answer = home

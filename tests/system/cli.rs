@@ -36,6 +36,11 @@ impl Cli {
         }
     }
 
+    /// The data folder of the daemon it talks to.
+    pub fn data(&self) -> PathBuf {
+        self.data.clone()
+    }
+
     /// The same, started in `folder`.
     pub fn in_folder(mut self, folder: &Path) -> Self {
         self.folder = folder.to_owned();

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use begat_tests::random::Random;
 use begat_tests::{Cli, Home, add_test_data, processes, wait_for};
 use serde_json::Value;
-
-use crate::random::Random;
 
 const RECIPE: &str = "configs/recipes/test/gpt.toml";
 const LONGER: &str = "stages.pretrain.max_steps=400";
@@ -14,16 +13,38 @@ fn newest_launch(cli: &Cli) -> Value {
     cli.json(["show", "test-gpt"])
 }
 
-fn assert_every_event_once(cli: &Cli, run: &str) {
-    let metrics = cli.json(["metrics", run, "loss", "--points", "1000000"]);
-    let steps: Vec<u64> = metrics["series"]["loss"]
-        .as_array()
-        .unwrap()
+/// Every stage that trains: each of its steps once, and as many as the undisturbed launch's had.
+fn assert_every_step_once(cli: &Cli, launch: &Value, undisturbed: &Value) {
+    for name in ["pretrain", "sft"] {
+        let expected: Vec<u64> = (1..=steps_of(cli, undisturbed, name).len() as u64).collect();
+        assert!(expected.len() > 10, "{name} trains");
+        assert_eq!(
+            steps_of(cli, launch, name),
+            expected,
+            "every step of {name} once"
+        );
+    }
+}
+
+fn steps_of(cli: &Cli, launch: &Value, stage: &str) -> Vec<u64> {
+    let metrics = cli.json([
+        "metrics",
+        run_of(launch, stage),
+        "loss",
+        "--points",
+        "1000000",
+    ]);
+    let points = metrics["series"]["loss"].as_array().unwrap();
+    points
         .iter()
         .map(|point| point[0].as_u64().unwrap())
-        .collect();
-    let expected: Vec<u64> = (1..=400).collect();
-    assert_eq!(steps, expected, "every step once");
+        .collect()
+}
+
+fn run_of<'a>(launch: &'a Value, stage: &str) -> &'a str {
+    let stages = launch["stages"].as_array().unwrap();
+    let found = stages.iter().find(|candidate| candidate["stage"] == stage);
+    found.unwrap()["run"].as_str().unwrap()
 }
 
 #[test]
@@ -40,13 +61,16 @@ fn twenty_random_moments_of_a_launch() {
         cli.ok(["launch", RECIPE, "--set", LONGER, "--set", &name]);
         std::thread::sleep(Duration::from_secs_f64(random.fraction() * 4.0));
         let stages = processes::stages(&home.data(), "begat-stage");
+        let stages: Vec<_> = stages
+            .into_iter()
+            .filter_map(|pid| Some((pid, processes::work_folder(pid)?)))
+            .collect();
         daemon.kill();
         std::thread::sleep(Duration::from_secs_f64(random.fraction() * 0.5));
-        for pid in &stages {
-            let cut = processes::exit_written_for(&home.data(), *pid);
+        for (pid, folder) in &stages {
             let alive = processes::stages(&home.data(), "begat-stage").contains(pid);
             assert!(
-                alive || cut,
+                alive || processes::has_ended(folder),
                 "moment {moment}: the stage {pid} did not survive its daemon"
             );
         }
@@ -59,19 +83,15 @@ fn twenty_random_moments_of_a_launch() {
             launch["state"], "succeeded",
             "seed {seed}, moment {moment}: {launch}"
         );
-        let pretrain = launch["stages"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|stage| stage["stage"] == "pretrain");
-        let run = pretrain.unwrap()["run"].as_str().unwrap();
-        assert_every_event_once(&cli, run);
-        let detail = cli.json(["show", run]);
-        assert_eq!(detail["attempts"], 1, "moment {moment}: the stage ran once");
-        assert_eq!(
-            detail["attempt_list"][0]["resumes"], 0,
-            "moment {moment}: the stage was not disturbed"
-        );
+        assert_every_step_once(&cli, &launch, &undisturbed);
+        for stage in launch["stages"].as_array().unwrap() {
+            let detail = cli.json(["show", stage["run"].as_str().unwrap()]);
+            assert_eq!(detail["attempts"], 1, "moment {moment}: {stage} ran once");
+            assert_eq!(
+                detail["attempt_list"][0]["resumes"], 0,
+                "moment {moment}: {stage} was not disturbed"
+            );
+        }
     }
     assert_eq!(undisturbed["state"], "succeeded");
     let report = cli.json(["fsck", "--read-data"]);

@@ -9,7 +9,9 @@ mod binaries;
 mod cli;
 mod data;
 mod home;
+pub mod kills;
 pub mod processes;
+pub mod random;
 
 pub use binaries::{debian_tool, example, program, root};
 pub use cli::{Answer, Cli};

@@ -10,7 +10,6 @@ mod kill_stage;
 mod launch;
 mod metrics;
 mod newcomer;
-mod random;
 mod reproduce;
 mod security;
 mod single_instance;

@@ -1,6 +1,6 @@
 //! Finding and killing processes, as a test must.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -62,21 +62,14 @@ fn name_of(pid: u32) -> String {
         .unwrap_or_default()
 }
 
-/// Whether the work folder of the process that was `pid` holds how it ended, so that its absence is no loss.
-pub fn exit_written_for(data: &Path, pid: u32) -> bool {
-    let _ = pid;
-    let work = data.join("work");
-    let Ok(attempts) = std::fs::read_dir(work) else {
-        return true;
-    };
-    let unfinished = attempts.flatten().filter(|attempt| {
-        attempt.path().join("job.json").exists() && !attempt.path().join("exit.json").exists()
-    });
-    let running = below(data)
-        .iter()
-        .filter(|(_, name)| name == "begat-stage")
-        .count();
-    unfinished.count() <= running
+/// The work folder of a running stage.
+pub fn work_folder(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+/// Whether the stage that worked in `folder` ended by itself: its parent wrote down how, or a daemon has sealed it since.
+pub fn has_ended(folder: &Path) -> bool {
+    folder.join("exit.json").exists() || !folder.exists()
 }
 
 /// Lets the owner write a file that was sealed.

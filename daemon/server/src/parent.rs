@@ -24,6 +24,9 @@ use wait::{Ended, Signals};
 /// In a work folder: what its parent is to start.
 pub const SPAWN: &str = "spawn.json";
 
+/// In a work folder: there once the stage was let go.
+pub const BEGUN: &str = "begun";
+
 /// What to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpawnSpec {
@@ -43,6 +46,7 @@ pub fn run(work: &Path) -> io::Result<()> {
     if !released()? {
         return Ok(());
     }
+    File::create(work.join(BEGUN))?;
     let started = Time::now();
     let kills = oom::kills();
     let exit = match start(work) {

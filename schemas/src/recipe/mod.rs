@@ -3,6 +3,7 @@
 //! A [`Recipe`] that exists has no cycle, no unknown stage, no input that its kind does not take, and only values that
 //! can be. [`parse`] makes one from a TOML file.
 
+mod agreement;
 mod parse;
 mod source;
 
@@ -202,6 +203,7 @@ impl Recipe {
         }
         for stage in &stages {
             check_inputs(stage, &stages)?;
+            agreement::check(stage, &stages)?;
         }
         Ok(Self {
             format: RecipeFormat::Version1,
@@ -247,7 +249,11 @@ fn check_inputs(stage: &Stage, stages: &[Stage]) -> Result<(), BadRecipe> {
     for (name, input) in &stage.inputs {
         check_input(stage, name, input, stages)?;
     }
-    Ok(())
+    let given = stage.inputs.keys().map(InputName::as_str).collect();
+    stage
+        .params
+        .check_inputs(&given)
+        .map_err(|error| BadRecipe::value(&format!("stages.{}", stage.name), error))
 }
 
 fn check_input(
@@ -292,13 +298,10 @@ fn check_input(
         return Err(error);
     };
     let artifact = output_type(parent, output.as_ref(), &place)?;
-    match spec {
-        Some(spec) if spec.artifact != artifact => Err(BadRecipe::new(
+    match stage.params.input_artifact(name.as_str()) {
+        Some(expected) if expected != artifact => Err(BadRecipe::new(
             place,
-            format!(
-                "expected a {}, but `{input}` is a {artifact}",
-                spec.artifact
-            ),
+            format!("expected a {expected}, but `{input}` is a {artifact}"),
         )),
         _ => Ok(()),
     }

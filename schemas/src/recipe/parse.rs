@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::source::{Source, override_value};
 use super::{BadRecipe, InputRef, Recipe, RecipeError, Stage};
-use crate::stages::{StageKind, StageParams, nearest, typed, unknown_key};
+use crate::stages::{SOURCE_INPUT, StageKind, StageParams, nearest, typed, unknown_key};
 use crate::{Execution, InputName, ModelConfig, RecipeName, StageName};
 
 /// One `--set PATH=VALUE`.
@@ -36,12 +36,12 @@ impl std::str::FromStr for Override {
     }
 }
 
-/// A recipe file read: the recipe, and the files that `command` stages run from.
+/// A recipe file read: the recipe, and the files of the programs that its stages run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParsedRecipe {
     /// The recipe.
     pub recipe: Recipe,
-    /// Per `command` stage, the paths its `source` names, relative to the recipe file. Their tree is to become the
+    /// Per stage that has a `source`, the paths that it names, relative to the recipe file. Their tree is to become the
     /// stage's input `source`.
     pub sources: BTreeMap<StageName, Vec<String>>,
 }
@@ -135,14 +135,12 @@ impl Reading<'_> {
                 params.insert("model".to_owned(), model);
             }
         }
-        if let Some(paths) = parts.source {
-            sources.insert(
-                stage_name.clone(),
-                self.typed(&format!("{place}.source"), paths)?,
-            );
-        }
         let params = StageParams::from_value(kind, &Value::Object(params))
             .map_err(|error| self.source.locate(BadRecipe::value(&place, error)))?;
+        if let Some(paths) = parts.source {
+            let paths = self.program_files(&format!("{place}.source"), &params, paths)?;
+            sources.insert(stage_name.clone(), paths);
+        }
         let execution: Execution = self.typed(&place, &Value::Object(parts.execution))?;
         execution
             .check()
@@ -155,6 +153,19 @@ impl Reading<'_> {
             seed: self.seed(table, &format!("{place}.seed"), seed)?,
             execution,
         })
+    }
+
+    fn program_files(
+        &self,
+        place: &str,
+        params: &StageParams,
+        paths: &Value,
+    ) -> Result<Vec<String>, RecipeError> {
+        if params.runs_program() {
+            self.typed(place, paths)
+        } else {
+            Err(self.bad(place, "expected nothing, since the stage runs no program"))
+        }
     }
 
     fn kind(&self, place: &str, table: &Map<String, Value>) -> Result<StageKind, RecipeError> {
@@ -187,7 +198,7 @@ impl Reading<'_> {
                 parts.params.insert(key.clone(), value.clone());
             } else if execution.contains(key) {
                 parts.execution.insert(key.clone(), value.clone());
-            } else if key == "source" && kind == StageKind::Command {
+            } else if key == SOURCE_INPUT && kind.takes_source() {
                 parts.source = Some(value);
             } else if !STAGE_KEYS.contains(&key.as_str()) {
                 let known: Vec<String> = params

@@ -37,13 +37,7 @@ impl Params for CommandParams {
     };
 
     fn check(&self) -> Result<(), BadValue> {
-        if self.argv.first().is_none_or(String::is_empty) {
-            return Err(BadValue::new(
-                "argv",
-                "a program and its arguments",
-                format!("{:?}", self.argv),
-            ));
-        }
+        check_argv("argv", &self.argv)?;
         if self.outputs.is_empty() {
             return Err(BadValue::new(
                 "outputs",
@@ -73,4 +67,16 @@ impl Params for CommandParams {
         outputs.sort_by_key(|(name, _)| self.main.as_ref() != Some(name));
         outputs
     }
+
+    fn runs_program(&self) -> bool {
+        true
+    }
+}
+
+pub(super) fn check_argv(key: &str, argv: &[String]) -> Result<(), BadValue> {
+    if argv.first().is_some_and(|program| !program.is_empty()) {
+        return Ok(());
+    }
+    let expected = "a program and its arguments";
+    Err(BadValue::new(key, expected, format!("{argv:?}")))
 }

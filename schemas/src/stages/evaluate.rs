@@ -1,8 +1,11 @@
 //! `evaluate`: what a checkpoint is worth on held-out data.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sampling::check_stop;
 use super::{ArtifactType, BadValue, InputSpec, KindSpec, Params, at_least_one, in_range};
 
 /// A rule that scores a completion against its reference from 0 to 1, without a model.
@@ -13,10 +16,14 @@ pub enum GoldRule {
     RustSignature,
 }
 
-/// Parameters of `evaluate`. Held-out loss is always measured, on completions only where rows have them.
+/// Parameters of `evaluate`. Held-out loss is always measured, on completions only where rows have them. With the input
+/// `reward_model` completions are scored by it; with the input `reference` they are compared with that model's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluateParams {
-    /// Prompts to complete: the first ones of the dataset.
+    /// The row of the first prompt that is completed, counted from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_prompt: u32,
+    /// Prompts to complete: those of the dataset from the first one on.
     #[serde(default)]
     pub prompts: u32,
     /// Longest completion, in tokens.
@@ -43,6 +50,11 @@ pub struct EvaluateParams {
     /// Sequences in one forward pass.
     #[serde(default = "batch")]
     pub per_device_eval_batch_size: u32,
+}
+
+/// Leaves out what the kind's first release did not know, so that its run ids stay.
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 const fn max_new_tokens() -> u32 {
@@ -77,6 +89,8 @@ impl Params for EvaluateParams {
                 artifact: ArtifactType::Dataset,
                 required: true,
             },
+            InputSpec::optional("reward_model", ArtifactType::RewardModel),
+            InputSpec::optional("reference", ArtifactType::Model),
         ]),
         outputs: &[("report", ArtifactType::Report)],
     };
@@ -97,9 +111,65 @@ impl Params for EvaluateParams {
                 0,
             ));
         }
-        if self.stop.iter().any(String::is_empty) {
-            return Err(BadValue::new("stop", "no empty text", "\"\""));
+        check_stop(&self.stop)
+    }
+
+    fn check_inputs(&self, given: &BTreeSet<&str>) -> Result<(), BadValue> {
+        let reader = ["reward_model", "reference"]
+            .into_iter()
+            .find(|name| given.contains(name));
+        match reader {
+            Some(name) if self.prompts == 0 => Err(BadValue::new(
+                "prompts",
+                format!("at least 1, since the input `{name}` judges completions"),
+                0,
+            )),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use crate::StageKind;
+
+    fn good() -> Good {
+        Good {
+            kind: StageKind::Evaluate,
+            params: json!({"prompts": 4}),
+        }
+    }
+
+    #[test]
+    fn what_judges_completions_needs_some() {
+        let good = good();
+        good.check_inputs(
+            json!({}),
+            &["model", "dataset", "reward_model", "reference"],
+            "good",
+        );
+        good.check_inputs(json!({"prompts": 0}), &["model", "dataset"], "good");
+        for input in ["reward_model", "reference"] {
+            good.check_inputs(
+                json!({"prompts": 0}),
+                &["model", "dataset", input],
+                &format!("prompts: expected at least 1, since the input `{input}` judges completions, found 0"),
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_prompt_is_left_out_while_it_is_the_first_row() {
+        let params = |first: u32| {
+            good()
+                .with(&json!({"first_prompt": first}))
+                .unwrap()
+                .to_value()
+        };
+        assert_eq!(params(0).get("first_prompt"), None);
+        assert_eq!(params(600)["first_prompt"], 600);
     }
 }

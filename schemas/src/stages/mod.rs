@@ -3,27 +3,46 @@
 //! A kind is one file here and one line in `kinds!`. The fields of its parameters are *identity*: they change the
 //! result by intent and so belong to the run id. What only changes how the work is done is [`crate::Execution`].
 
+mod annotate;
+#[cfg(test)]
+mod checking;
 mod command;
+mod dpo;
 mod evaluate;
+mod model_average;
 mod optimization;
+mod ppo;
 mod pretrain;
+mod reference_logps;
+mod rejection_sampling;
+mod reward;
+mod sampling;
 mod sft;
 mod tokenizer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use annotate::{AnnotateParams, AnnotationForm, Labeller, StrengthGaps};
 pub use command::{CommandParams, SOURCE_INPUT};
+pub use dpo::DpoParams;
 pub use evaluate::{EvaluateParams, GoldRule};
+pub use model_average::{AverageOf, ModelAverageParams};
 pub use optimization::{Dtype, OptimizationParams, Scheduler};
+pub use ppo::{AdaptiveKl, KlEstimator, PpoParams};
 pub use pretrain::PretrainParams;
+pub use reference_logps::ReferenceLogpsParams;
+pub use rejection_sampling::RejectionSamplingParams;
+pub use reward::{RewardMargin, RewardParams};
+pub use sampling::SamplingParams;
 pub use sft::SftParams;
 pub use tokenizer::TokenizerParams;
 
-use crate::OutputName;
+use crate::{OutputName, Strength};
 
 /// What a tree is to the stages that take and give it.
 #[derive(
@@ -37,7 +56,7 @@ pub enum ArtifactType {
     RewardModel,
     /// A folder with `tokenizer.json`.
     Tokenizer,
-    /// JSON Lines files.
+    /// JSON Lines or Parquet files.
     Dataset,
     /// `metrics.json` and what belongs to it.
     Report,
@@ -67,6 +86,24 @@ pub struct InputSpec {
     pub artifact: ArtifactType,
     /// Whether the stage cannot do without it.
     pub required: bool,
+}
+
+impl InputSpec {
+    const fn required(name: &'static str, artifact: ArtifactType) -> Self {
+        Self {
+            name,
+            artifact,
+            required: true,
+        }
+    }
+
+    const fn optional(name: &'static str, artifact: ArtifactType) -> Self {
+        Self {
+            name,
+            artifact,
+            required: false,
+        }
+    }
 }
 
 /// What a kind is, apart from its parameters.
@@ -113,6 +150,20 @@ impl BadValue {
         }
     }
 
+    /// An input that is `needed` by what `reader` says but absent, or given although nothing reads it.
+    fn unmatched(input: &str, needed: bool, reader: &str) -> Self {
+        let key = format!("inputs.{input}");
+        if needed {
+            Self::new(key, format!("an input, since {reader} needs it"), "nothing")
+        } else {
+            Self::new(
+                key,
+                format!("no such input, since only {reader} reads it"),
+                "one",
+            )
+        }
+    }
+
     pub(crate) fn below(mut self, parent: &str) -> Self {
         self.key = format!("{parent}.{}", self.key);
         self
@@ -130,6 +181,21 @@ trait Params: Serialize + serde::de::DeserializeOwned + JsonSchema {
             .iter()
             .map(|(name, artifact)| (output_name(name), *artifact))
             .collect()
+    }
+
+    /// Whether the inputs that the recipe names are those that these parameters need.
+    fn check_inputs(&self, _given: &BTreeSet<&str>) -> Result<(), BadValue> {
+        Ok(())
+    }
+
+    /// What each input must be, of a kind that takes inputs of any name.
+    fn every_input(&self) -> Option<ArtifactType> {
+        None
+    }
+
+    /// Whether the stage runs a program that the recipe brings along as `source`.
+    fn runs_program(&self) -> bool {
+        false
     }
 }
 
@@ -188,6 +254,25 @@ macro_rules! kinds {
             pub fn outputs(&self) -> Vec<(OutputName, ArtifactType)> {
                 match self { $(Self::$kind(params) => params.outputs(),)* }
             }
+
+            /// Whether the inputs called so are those that these parameters need; an error's key is below the stage.
+            pub(crate) fn check_inputs(&self, given: &BTreeSet<&str>) -> Result<(), BadValue> {
+                match self { $(Self::$kind(params) => params.check_inputs(given),)* }
+            }
+
+            /// What the input called so must be; `None` if it may be anything.
+            pub(crate) fn input_artifact(&self, name: &str) -> Option<ArtifactType> {
+                let specs = self.kind().spec().inputs.unwrap_or_default();
+                let known = specs.iter().find(|spec| spec.name == name);
+                known.map(|spec| spec.artifact).or_else(|| match self {
+                    $(Self::$kind(params) => params.every_input(),)*
+                })
+            }
+
+            /// Whether the stage runs a program that the recipe brings along as `source`.
+            pub fn runs_program(&self) -> bool {
+                match self { $(Self::$kind(params) => params.runs_program(),)* }
+            }
         }
     };
 }
@@ -203,6 +288,20 @@ kinds! {
     Evaluate(EvaluateParams) = "evaluate",
     /// Runs any program that keeps the stage contract.
     Command(CommandParams) = "command",
+    /// Trains a reward model on preferences.
+    Reward(RewardParams) = "reward",
+    /// Has a policy's own answers compared by a labeller.
+    Annotate(AnnotateParams) = "annotate",
+    /// Keeps the best of a policy's answers by a reward model.
+    RejectionSampling(RejectionSamplingParams) = "rejection_sampling",
+    /// Computes a reference model's log-probabilities of preferences.
+    ReferenceLogps(ReferenceLogpsParams) = "reference_logps",
+    /// Fine-tunes a language model on preferences, without a reward model.
+    Dpo(DpoParams) = "dpo",
+    /// Fine-tunes a policy by reinforcement learning against a reward model.
+    Ppo(PpoParams) = "ppo",
+    /// Averages the weights of several checkpoints.
+    ModelAverage(ModelAverageParams) = "model_average",
 }
 
 impl StageKind {
@@ -214,6 +313,12 @@ impl StageKind {
     /// The kind called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Whether stages of this kind may have a `source`: the files of a program that they run.
+    pub fn takes_source(self) -> bool {
+        let takes = |specs: &[InputSpec]| specs.iter().any(|spec| spec.name == SOURCE_INPUT);
+        self == Self::Command || self.spec().inputs.is_some_and(takes)
     }
 
     /// The parameters' names.
@@ -236,8 +341,14 @@ fn read<P: Params>(value: &Value) -> Result<P, BadValue> {
 
 pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, BadValue> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let key = error.path().to_string();
+        let path = error.path().to_string();
         let reason = error.into_inner().to_string();
+        let key = match path.as_str() {
+            "." if !reason.starts_with("missing field") => {
+                culprit::<T>(value, &reason).unwrap_or(path)
+            }
+            _ => path,
+        };
         // serde names a missing field in its message, never in the path.
         let missing = reason
             .strip_prefix("missing field `")
@@ -247,6 +358,28 @@ pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, 
             None => unknown_field(&key, &reason).unwrap_or_else(|| mistyped(&key, &reason)),
         }
     })
+}
+
+/// The key whose value is to blame for `reason`, which stands without a place: serde forgets the key of a value in a
+/// flattened struct. Without that key the complaint is another, or there is none; and a complaint about a key that is
+/// not flattened would have had its place.
+fn culprit<T: serde::de::DeserializeOwned>(value: &Value, reason: &str) -> Option<String> {
+    let table = value.as_object()?;
+    let without = |key: &str| {
+        let mut rest = table.clone();
+        rest.remove(key);
+        T::deserialize(Value::Object(rest)).err()
+    };
+    let placeless = |key: &str| {
+        let mut wrong = table.clone();
+        wrong.insert(key.to_owned(), Value::Object(serde_json::Map::new()));
+        let error = serde_path_to_error::deserialize::<_, T>(Value::Object(wrong)).err();
+        error.is_none_or(|error| error.path().to_string() == ".")
+    };
+    let blamed = |key: &&String| {
+        without(key).is_none_or(|error| error.to_string() != reason) && placeless(key)
+    };
+    table.keys().find(blamed).cloned()
 }
 
 /// serde's own complaint about an unknown field, as ours.
@@ -346,5 +479,25 @@ fn at_least_one(key: &str, value: u64) -> Result<(), BadValue> {
         Ok(())
     } else {
         Err(BadValue::new(key, "at least 1", value))
+    }
+}
+
+fn above_zero(key: &str, value: f64) -> Result<(), BadValue> {
+    if value.is_finite() && value > 0.0 {
+        Ok(())
+    } else {
+        Err(BadValue::new(key, "a number above 0", value))
+    }
+}
+
+/// An absent filter means every pair; an empty one would leave nothing to train on.
+fn check_filter(strengths: Option<&BTreeSet<Strength>>) -> Result<(), BadValue> {
+    match strengths {
+        Some(some) if some.is_empty() => Err(BadValue::new(
+            "strengths",
+            "at least one strength; leave the key out to train on every pair",
+            "[]",
+        )),
+        _ => Ok(()),
     }
 }

@@ -1,9 +1,11 @@
 //! What every stage that updates weights may be told.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BadValue, at_least_one, in_range};
+use super::{BadValue, above_zero, at_least_one, in_range};
 
 /// The number format of the model's arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +16,15 @@ pub enum Dtype {
     Float32,
     /// bfloat16 in the layers, over 32-bit master weights.
     Bfloat16,
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Float32 => "float32",
+            Self::Bfloat16 => "bfloat16",
+        })
+    }
 }
 
 /// How the learning rate moves after the warm-up.
@@ -97,13 +108,7 @@ const fn one_pass() -> u32 {
 
 impl OptimizationParams {
     pub(super) fn check(&self) -> Result<(), BadValue> {
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(BadValue::new(
-                "learning_rate",
-                "a number above 0",
-                self.learning_rate,
-            ));
-        }
+        above_zero("learning_rate", self.learning_rate)?;
         in_range("weight_decay", self.weight_decay, 0.0, 1.0)?;
         in_range("adam_beta1", self.adam_beta1, 0.0, 0.999_999)?;
         in_range("adam_beta2", self.adam_beta2, 0.0, 0.999_999_9)?;

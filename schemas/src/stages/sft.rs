@@ -53,6 +53,7 @@ impl Params for SftParams {
                 artifact: ArtifactType::Dataset,
                 required: true,
             },
+            InputSpec::optional("more", ArtifactType::Dataset),
         ]),
         outputs: &[("model", ArtifactType::Model)],
     };

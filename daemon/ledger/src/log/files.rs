@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use begat_store::fs::{At, Fs, FsError, create_dir_durable, read_file, write_file_atomic};
+use begat_store::fs::{
+    At, Fs, FsError, create_dir_durable, read_file, sync_names_above, write_file_atomic,
+};
 use begat_store::index::Sources;
 
 use super::{FORMAT, Group, Header, LogWriter, Position, frame};
@@ -48,7 +50,7 @@ impl LogFolder {
     pub(crate) fn open(self) -> Result<(LogWriter, Option<Cut>), LedgerError> {
         create_dir_durable(&*self.fs, &self.folder)?;
         let Some(last) = self.numbers()?.last().copied() else {
-            self.sync_names_above()?;
+            sync_names_above(&*self.fs, &self.folder)?;
             let writer = LogWriter::create(self, 1, 1)?;
             return Ok((writer, None));
         };
@@ -60,21 +62,6 @@ impl LogFolder {
         write_file_atomic(&*self.fs, &self.path(last), whole)?;
         let writer = LogWriter::resume(self, last, file.valid, seq)?;
         Ok((writer, cut))
-    }
-
-    /// Makes the log's folder durable up to the root, before its first file: an earlier start may have made a folder and
-    /// failed to sync its name, which nobody would notice once the folder is there.
-    fn sync_names_above(&self) -> Result<(), FsError> {
-        let above: Vec<_> = self.folder.ancestors().skip(1).collect();
-        let named = above.into_iter().rev();
-        for folder in named.filter(|folder| !folder.as_os_str().is_empty()) {
-            match self.fs.sync_dir(folder) {
-                // What begat may not open, it did not make.
-                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-                synced => synced.at("sync", folder)?,
-            }
-        }
-        Ok(())
     }
 
     /// The numbers of the files, from 1 without gaps.

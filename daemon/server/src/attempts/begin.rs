@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use begat_ledger::Record;
-use begat_schemas::{Purpose, Time};
+use begat_schemas::{Purpose, RunState, Time};
 
 use super::{Live, watch};
 use crate::engine::{EngineError, Shared};
@@ -63,16 +63,9 @@ fn try_begin(shared: &Shared, start: &Start) -> Result<Arc<Live>, Refused> {
         Err(reason) => return Err(refuse(shared, start, reason)?),
     };
     shared.live.insert(Arc::clone(&live));
-    live.set_state(begat_schemas::RunState::Running);
+    live.set_state(RunState::Running);
     *live.process.lock() = Some(held.process.clone());
-    let mut records = if start.resume {
-        vec![Record::AttemptResumed {
-            attempt: start.attempt,
-            from_step,
-        }]
-    } else {
-        first_records(shared, start)?
-    };
+    let mut records = first_records(shared, start, from_step)?;
     records.push(Record::AttemptProcess {
         attempt: start.attempt,
         process: held.process.clone(),
@@ -104,19 +97,23 @@ fn make_ready(shared: &Shared, start: &Start) -> Result<(Held, Option<u64>), Str
 
 /// What cannot begin is an attempt all the same: one that failed, with its reason.
 fn refuse(shared: &Shared, start: &Start, reason: String) -> Result<Refused, EngineError> {
-    let records = if start.resume {
-        vec![Record::AttemptResumed {
-            attempt: start.attempt,
-            from_step: None,
-        }]
-    } else {
-        first_records(shared, start)?
-    };
-    shared.record(records)?;
+    shared.record(first_records(shared, start, None)?)?;
     Ok(Refused::Stage(reason))
 }
 
-fn first_records(shared: &Shared, start: &Start) -> Result<Vec<Record>, EngineError> {
+/// What comes before the process in the ledger; nothing if the attempt stands there as running, though it never began.
+fn first_records(
+    shared: &Shared,
+    start: &Start,
+    from_step: Option<u64>,
+) -> Result<Vec<Record>, EngineError> {
+    if start.resume {
+        let attempt = start.attempt;
+        let known = shared.ledger.attempt(attempt)?;
+        let runs = known.is_some_and(|entry| entry.state == RunState::Running);
+        let resumed = Record::AttemptResumed { attempt, from_step };
+        return Ok(if runs { Vec::new() } else { vec![resumed] });
+    }
     let task = &start.task;
     let purpose = match task.reason {
         Reason::Launch { .. } => Purpose::Launch,

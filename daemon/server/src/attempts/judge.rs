@@ -14,6 +14,8 @@ const SHELL_SIGNAL: i32 = 128;
 pub struct Evidence {
     /// What its parent wrote down.
     pub exit: Option<Exit>,
+    /// Whether its parent let it begin.
+    pub begun: bool,
     /// Whether its journal says that its outputs are complete.
     pub finished: bool,
     /// Why it gave up, by its journal.
@@ -27,6 +29,9 @@ pub struct Evidence {
 /// How a stage of `kind` ended.
 pub fn judge(kind: StageKind, evidence: &Evidence) -> Verdict {
     let Some(exit) = &evidence.exit else {
+        if !evidence.begun {
+            return Verdict::NeverBegan;
+        }
         return interrupted(if evidence.rebooted {
             "the machine was started anew"
         } else {
@@ -131,6 +136,7 @@ mod tests {
     fn check(kind: StageKind, evidence: Evidence, expected: &str) {
         let found = match judge(kind, &evidence) {
             Verdict::Succeeded => "succeeded".to_owned(),
+            Verdict::NeverBegan => "never began".to_owned(),
             Verdict::Failed { reason } => format!("failed: {reason}"),
             Verdict::Interrupted { reason } => format!("interrupted: {reason}"),
         };
@@ -188,14 +194,19 @@ mod tests {
             ended(None, Some(11)),
             "failed: it crashed with signal 11",
         );
+        check(Pretrain, Evidence::default(), "never began");
+        let begun = Evidence {
+            begun: true,
+            ..Evidence::default()
+        };
         check(
             Pretrain,
-            Evidence::default(),
+            begun.clone(),
             "interrupted: its parent process was killed",
         );
         let rebooted = Evidence {
             rebooted: true,
-            ..Evidence::default()
+            ..begun
         };
         check(
             Pretrain,

@@ -78,6 +78,7 @@ fn verdict(live: &Live, process: Option<&Process>) -> Verdict {
     let summary = live.summary.lock();
     let evidence = Evidence {
         exit: live.folder.exit(),
+        begun: live.folder.has_begun(),
         finished: summary.finished.is_some(),
         failed: summary.failed.as_ref().map(|(reason, _)| reason.clone()),
         last_line: last_line(&live.folder.log()),

@@ -69,6 +69,8 @@ pub struct Known {
 pub enum Verdict {
     /// It says that its outputs are complete.
     Succeeded,
+    /// The daemon died between writing down its parent and letting it begin: nothing has happened yet.
+    NeverBegan,
     /// It gave up, or cannot be done.
     Failed {
         /// Why.

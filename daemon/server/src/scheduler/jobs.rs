@@ -230,24 +230,32 @@ impl Scheduler {
             }
             _ if job.cancelled => self.seal(id, SealAs::Cancelled),
             Verdict::Failed { reason } => self.seal(id, SealAs::Failure(reason)),
-            Verdict::Interrupted { reason } => self.interrupted(id, attempt, reason),
+            Verdict::Interrupted { reason } => {
+                if self.pause(id, &reason) {
+                    self.record_state(attempt, RunState::Interrupted, Some(reason));
+                }
+            }
+            // For the ledger it runs, and will.
+            Verdict::NeverBegan => drop(self.pause(id, "its parent ended before it began")),
         }
     }
 
-    fn interrupted(&mut self, id: JobId, attempt: AttemptId, reason: String) {
+    /// Lets the attempt go on by itself after a pause; seals it as a failure if it has done so too often.
+    fn pause(&mut self, id: JobId, reason: &str) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else {
-            return;
+            return false;
         };
         let Some(pause) = self.pauses.get(job.resumes) else {
             let times = self.pauses.len();
             let reason = format!("{reason}; it had gone on by itself {times} times before");
-            return self.seal(id, SealAs::Failure(reason));
+            self.seal(id, SealAs::Failure(reason));
+            return false;
         };
         let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         let until = self.now.as_milliseconds().saturating_add(pause);
         job.resumes += 1;
         job.state = JobState::Paused(Time::from_milliseconds(until));
-        self.record_state(attempt, RunState::Interrupted, Some(reason));
+        true
     }
 
     fn record_state(&mut self, attempt: AttemptId, state: RunState, reason: Option<String>) {

@@ -14,7 +14,7 @@ use begat_store::Store;
 use super::cache::remove_read_only;
 use super::{At, Cache, WorkError, inputs};
 use crate::config::Config;
-use crate::parent::{SPAWN, SpawnSpec};
+use crate::parent::{BEGUN, SPAWN, SpawnSpec};
 use crate::scheduler::Task;
 
 /// How much of a journal is read at once.
@@ -53,6 +53,11 @@ impl WorkFolder {
     pub fn exit(&self) -> Option<Exit> {
         let text = std::fs::read(self.root.join(layout::EXIT)).ok()?;
         serde_json::from_slice(&text).ok()
+    }
+
+    /// Whether its stage was let go.
+    pub fn has_begun(&self) -> bool {
+        self.root.join(BEGUN).exists()
     }
 
     /// The newest checkpoint.
@@ -123,6 +128,7 @@ pub fn prepare_again(
     let folder = WorkFolder::of(&config.work_folder(), attempt);
     // How the last process ended must not be taken for how the next one will.
     remove_read_only(&folder.root.join(layout::EXIT))?;
+    remove_read_only(&folder.root.join(BEGUN))?;
     remove_read_only(&folder.root.join(layout::OUTPUTS))?;
     lay_out(&folder, store, cache, task)?;
     cut_torn_line(&folder)?;

@@ -6,12 +6,20 @@
 )]
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Entry, FileKind, Fs, FsFile, FsLock, Holder, Meta, Open};
+
+/// How often a lock is asked for that a dead process seems to hold, and how long to wait in between.
+const DEAD_HOLDER_TRIES: u32 = 200;
+const DEAD_HOLDER_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest text that says who holds a lock.
+const HOLDER_BYTES_MAX: usize = 1024;
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,26 +103,28 @@ impl Fs for DiskFs {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Result<Box<dyn FsLock>, Holder>> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.write_all(this_process().0.as_bytes())?;
-                Ok(Ok(Box::new(DiskLock(file))))
+        for _ in 0..DEAD_HOLDER_TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    file.set_len(0)?;
+                    file.write_all_at(this_process().0.as_bytes(), 0)?;
+                    return Ok(Ok(Box::new(DiskLock(file))));
+                }
+                Err(TryLockError::WouldBlock) if is_dead(&holder(&file)?) => {
+                    std::thread::sleep(DEAD_HOLDER_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(error)) => return Err(error),
             }
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text)?;
-                Ok(Err(Holder(text)))
-            }
-            Err(TryLockError::Error(error)) => Err(error),
         }
+        Ok(Err(holder(&file)?))
     }
 
     fn boot_id(&self) -> String {
@@ -180,6 +190,32 @@ fn make_folders_writable(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Who wrote into a lock's file last.
+fn holder(file: &File) -> io::Result<Holder> {
+    let mut text = vec![0; HOLDER_BYTES_MAX];
+    let length = file.read_at(&mut text, 0)?;
+    Ok(Holder(
+        String::from_utf8_lossy(&text[..length]).into_owned(),
+    ))
+}
+
+/// Whether the process that a lock names has ended. Its lock is then held only by a child that was born just before and has
+/// not come to its own program yet, where the lock's descriptor is closed.
+fn is_dead(holder: &Holder) -> bool {
+    let here = this_process().0;
+    let place = |text: &str| {
+        let (_, after) = text.split_once(" on ")?;
+        after.split_once(", since").map(|(host, _)| host.to_owned())
+    };
+    let pid = || {
+        let number = holder.0.strip_prefix("process ")?;
+        number.split(' ').next()?.parse::<u32>().ok()
+    };
+    place(&holder.0) == place(&here)
+        && pid().is_some_and(|pid| !Path::new(&format!("/proc/{pid}/stat")).exists())
+        && Path::new("/proc/self/stat").exists()
+}
+
 fn this_process() -> Holder {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {
@@ -192,4 +228,36 @@ fn this_process() -> Holder {
         "process {} on {host}, since {since}",
         std::process::id()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_only_the_child_of_a_dead_process_holds_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = DiskFs.lock(&path).unwrap().unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let pid = ended.id();
+        ended.wait().unwrap();
+        let said = fs::read_to_string(&path).unwrap();
+        let of_the_dead = said.replace(
+            &format!("process {} ", std::process::id()),
+            &format!("process {pid} "),
+        );
+        assert_ne!(said, of_the_dead);
+        fs::write(&path, of_the_dead).unwrap();
+        let child = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(held);
+        });
+        DiskFs.lock(&path).unwrap().unwrap();
+        child.join().unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap().split(' ').nth(1),
+            Some(std::process::id().to_string().as_str())
+        );
+    }
 }

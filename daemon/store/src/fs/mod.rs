@@ -226,6 +226,21 @@ pub fn create_dir_durable(fs: &dyn Fs, folder: &Path) -> Result<(), FsError> {
     Ok(())
 }
 
+/// Makes the names of `folder` and of those above it durable. An earlier start may have made a folder and failed to sync its
+/// name, which nobody notices once the folder is there: so this comes before the first file in it.
+pub fn sync_names_above(fs: &dyn Fs, folder: &Path) -> Result<(), FsError> {
+    let above: Vec<_> = folder.ancestors().skip(1).collect();
+    let named = above.into_iter().rev();
+    for folder in named.filter(|folder| !folder.as_os_str().is_empty()) {
+        match fs.sync_dir(folder) {
+            // What begat may not open, it did not make.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.at("sync", folder)?,
+        }
+    }
+    Ok(())
+}
+
 /// The folder that holds `path`; `.` for a bare name.
 pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {

@@ -13,7 +13,9 @@ use super::{
     index_key,
 };
 use crate::error::Error;
-use crate::fs::{At, Fs, FsLock, Open, create_dir_durable, read_file, write_file_atomic};
+use crate::fs::{
+    At, Fs, FsLock, Open, create_dir_durable, read_file, sync_names_above, write_file_atomic,
+};
 use crate::index::{Batch, DistrustedSled, Place, Sources};
 use crate::pack::reader::{Packs, Scratch};
 use crate::pack::record::{Header, Kind};
@@ -41,6 +43,9 @@ impl Store {
         let packs_folder = options.folder.join("packs");
         create_dir_durable(&*fs, &packs_folder)?;
         let packs = list_packs(&*fs, &packs_folder)?;
+        if packs.is_empty() {
+            sync_names_above(&*fs, &packs_folder)?;
+        }
         let mut report = OpenReport::default();
         let inner = build(options, packs_folder, lock, &packs, &mut report)?;
         let recovery = Recovery {

@@ -4,7 +4,9 @@ use begat_schemas::PretrainParams;
 
 use super::Context;
 use super::shape::model_config;
-use super::training::{MicroBatch, Plan, Sequence, Sequences, Source, StepBatch, listed, train};
+use super::training::{
+    HeldOut, NamedFigures, Plan, Sequence, Sequences, Source, StepBatch, listed, next_token, train,
+};
 use crate::Stream;
 use crate::contract::{StageError, StageResult};
 use crate::data::{Rows, Split, TextTokenizer, TokenFile};
@@ -31,7 +33,7 @@ pub(super) fn run(context: &Context<'_>, params: &PretrainParams) -> StageResult
         ));
     }
     let validation = Rows::find("corpus", &corpus, Split::Validation)?;
-    let held_out: Option<Box<dyn Sequences>> = if validation.has_rows()? {
+    let held_out: Option<Box<dyn HeldOut>> = if validation.has_rows()? {
         let file = tokenized(context, params, &validation, &tokenizer, "validation")?;
         Some(Box::new(Packed::all(file, length)))
     } else {
@@ -53,7 +55,6 @@ pub(super) fn run(context: &Context<'_>, params: &PretrainParams) -> StageResult
             }),
             held_out,
             optimization,
-            measure: false,
             tokenizer: &tokenizer,
             files: files.clone(),
         },
@@ -160,9 +161,10 @@ impl Source for Corpus {
             let units = chosen
                 .iter()
                 .map(|&index| vec![self.sequences.sequence(index)]);
-            MicroBatch::new(units.collect())
+            units.collect()
         });
-        Ok(StepBatch::new(micro_batches.collect(), chosen.len() as u64))
+        let samples = chosen.len() as u64;
+        Ok(next_token(micro_batches.collect(), samples, false))
     }
 
     fn describe(&mut self, step: u64) -> String {
@@ -180,5 +182,8 @@ impl Source for Corpus {
     fn epoch(&self, steps: u64) -> f64 {
         let consumed = steps * (self.micro_batch * self.accumulation) as u64;
         consumed as f64 / self.sequences.count as f64
+    }
+    fn figures(&self, loss: f64, _: &[f64]) -> NamedFigures {
+        vec![("perplexity", loss.exp())]
     }
 }

@@ -110,6 +110,19 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
         )),
+        params @ (StageParams::Reward(_)
+        | StageParams::Annotate(_)
+        | StageParams::RejectionSampling(_)
+        | StageParams::ReferenceLogps(_)
+        | StageParams::Dpo(_)
+        | StageParams::Ppo(_)
+        | StageParams::ModelAverage(_)) => Err(StageError::work(
+            context.work.root(),
+            format!(
+                "this begat-stage does not have the kind `{}` yet",
+                params.kind()
+            ),
+        )),
     }
 }
 

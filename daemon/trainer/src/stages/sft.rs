@@ -3,7 +3,9 @@
 use begat_schemas::{BadValue, SftParams};
 
 use super::Context;
-use super::training::{MicroBatch, Plan, Sequence, Sequences, Source, StepBatch, listed, train};
+use super::training::{
+    HeldOut, NamedFigures, Plan, Sequence, Sequences, Source, StepBatch, listed, next_token, train,
+};
 use crate::Stream;
 use crate::contract::{StageError, StageResult};
 use crate::data::{
@@ -21,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> 
     let rows = Rows::to_train("dataset", &dataset)?;
     let samples = tokenized(context, params, &rows, &tokenizer, "train")?;
     let validation = Rows::find("dataset", &dataset, Split::Validation)?;
-    let held_out: Option<Box<dyn Sequences>> = if validation.has_rows()? {
+    let held_out: Option<Box<dyn HeldOut>> = if validation.has_rows()? {
         let file = tokenized(context, params, &validation, &tokenizer, "validation")?;
         Some(Box::new(file))
     } else {
@@ -35,7 +37,6 @@ pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> 
             source: Box::new(Dataset::new(samples, params, context.random("order"))),
             held_out,
             optimization: &params.optimization,
-            measure: true,
             tokenizer: &tokenizer,
             files: files.clone(),
         },
@@ -201,12 +202,12 @@ impl Source for Dataset {
         };
         let micro_batches = chosen
             .chunks(self.micro_batch)
-            .map(|chosen| MicroBatch::new(chosen.iter().map(unit).collect()));
+            .map(|chosen| chosen.iter().map(unit).collect());
         let rows = chosen
             .iter()
             .map(|&unit| self.units[unit].len() as u64)
             .sum();
-        Ok(StepBatch::new(micro_batches.collect(), rows))
+        Ok(next_token(micro_batches.collect(), rows, true))
     }
 
     fn describe(&mut self, step: u64) -> String {
@@ -217,5 +218,11 @@ impl Source for Dataset {
 
     fn epoch(&self, steps: u64) -> f64 {
         steps as f64 / self.steps_per_epoch() as f64
+    }
+    fn figures(&self, _: f64, values: &[f64]) -> NamedFigures {
+        ["entropy", "mean_token_accuracy"]
+            .into_iter()
+            .zip(values.iter().copied())
+            .collect()
     }
 }

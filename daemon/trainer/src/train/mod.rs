@@ -38,7 +38,8 @@ impl Unit {
         }
     }
 
-    fn tokens(&self) -> usize {
+    /// How many tokens its sequences have together.
+    pub(crate) fn tokens(&self) -> usize {
         self.sequences.iter().map(Vec::len).sum()
     }
 }

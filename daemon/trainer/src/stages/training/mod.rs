@@ -24,12 +24,14 @@ use crate::model::Model;
 use crate::train::{AdamW, Measured, Trainer, TrainerOptions};
 use crate::{Device, Kind, device, tensors};
 use divergence::Divergence;
-use objective::NextToken;
 use reading::{Figures, Reading};
 use schedule::LearningRate;
 
 pub(crate) use held_out::judge;
-pub(crate) use source::{MicroBatch, Sequence, Sequences, Source, StepBatch, listed};
+pub(crate) use objective::next_token;
+pub(crate) use source::{
+    HeldOut, MicroBatch, NamedFigures, Sequence, Sequences, Source, StepBatch, listed,
+};
 
 /// What a stage brings.
 pub(crate) struct Plan<'a> {
@@ -38,11 +40,9 @@ pub(crate) struct Plan<'a> {
     /// The batches.
     pub source: Box<dyn Source + 'a>,
     /// What the model is judged on during training and at its end.
-    pub held_out: Option<Box<dyn Sequences + 'a>>,
+    pub held_out: Option<Box<dyn HeldOut + 'a>>,
     /// How weights are updated.
     pub optimization: &'a OptimizationParams,
-    /// Whether entropy and accuracy are measured.
-    pub measure: bool,
     /// Decodes what is sampled on the way.
     pub tokenizer: &'a TextTokenizer,
     /// The files that go into a model's folder besides the model.
@@ -72,9 +72,8 @@ struct Training<'a> {
     context: &'a Context<'a>,
     trainer: Trainer,
     source: Box<dyn Source + 'a>,
-    held_out: Option<Box<dyn Sequences + 'a>>,
+    held_out: Option<Box<dyn HeldOut + 'a>>,
     optimization: &'a OptimizationParams,
-    measure: bool,
     tokenizer: &'a TextTokenizer,
     files: SideFiles,
     rate: LearningRate,
@@ -118,7 +117,6 @@ impl<'a> Training<'a> {
             source: plan.source,
             held_out: plan.held_out,
             optimization: plan.optimization,
-            measure: plan.measure,
             tokenizer: plan.tokenizer,
             files: plan.files,
             readings: Vec::new(),
@@ -152,15 +150,9 @@ impl<'a> Training<'a> {
     }
 
     fn accumulate(&mut self, batch: &StepBatch) -> StageResult<Measured> {
-        let scale = 1.0 / batch.learned as f64;
         let mut sum: Option<Measured> = None;
-        for micro_batch in &batch.micro_batches {
-            let objective = NextToken {
-                targets: &micro_batch.targets,
-                scale,
-                measure: self.measure,
-            };
-            let one = self.trainer.accumulate(&micro_batch.units, &objective)?;
+        for MicroBatch { units, objective } in &batch.micro_batches {
+            let one = self.trainer.accumulate(units, objective.as_ref())?;
             sum = Some(match sum {
                 None => one,
                 Some(sum) => Measured {
@@ -261,12 +253,7 @@ impl<'a> Training<'a> {
             ("epoch", self.source.epoch(reading.step)),
             ("num_tokens", reading.tokens as f64),
         ];
-        match figures.values[..] {
-            [entropy, accuracy] => {
-                values.extend([("entropy", entropy), ("mean_token_accuracy", accuracy)]);
-            }
-            _ => values.push(("perplexity", figures.loss.exp())),
-        }
+        values.extend(self.source.figures(figures.loss, &figures.values));
         self.metrics(reading.step, &values, Some(figures.fingerprint()));
     }
 
@@ -288,27 +275,16 @@ impl<'a> Training<'a> {
             return Ok(());
         };
         let batch = self.optimization.per_device_train_batch_size as usize;
-        let found = judge(
-            self.trainer.model(),
-            held_out.as_ref(),
-            batch,
-            self.context.threads,
-        )?;
-        let values = [
-            ("eval_loss", found.loss()),
-            ("eval_mean_token_accuracy", found.accuracy()),
-            ("eval_num_tokens", found.tokens as f64),
-        ];
+        let values = held_out.judge(self.trainer.model(), batch, self.context.threads)?;
         self.metrics(self.step, &values, None);
         Ok(())
     }
 
     fn sample(&self, number: u64) -> StageResult<()> {
-        if let Some(held_out) = &self.held_out {
-            let stream = self.context.random("sample");
-            let (model, held_out) = (self.trainer.model(), held_out.as_ref());
-            let number = number as usize - 1;
-            let event = sample::sample(model, self.tokenizer, held_out, self.step, number, stream)?;
+        let prompt = self.held_out.as_ref();
+        if let Some(prompt) = prompt.and_then(|rows| rows.prompt(number as usize - 1)) {
+            let (model, stream) = (self.trainer.model(), self.context.random("sample"));
+            let event = sample::sample(model, self.tokenizer, &prompt, self.step, stream)?;
             self.context.journal.emit(event);
         }
         Ok(())

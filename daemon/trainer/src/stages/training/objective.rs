@@ -1,21 +1,57 @@
 //! Cross-entropy of the next token, as a mean over the tokens that an update learns from.
 
+use super::source::{MicroBatch, Sequence, StepBatch};
 use crate::error::{Error, Result};
 use crate::loss::cross_entropy;
-use crate::train::{Objective, Outcome, Pass};
+use crate::train::{Objective, Outcome, Pass, Unit};
 use crate::{Kind, Tensor};
 
 /// The loss of one micro-batch.
-pub(crate) struct NextToken<'a> {
-    /// The targets of each unit's tokens.
-    pub targets: &'a [Vec<i64>],
+struct NextToken {
+    /// The targets of each unit's tokens, end to end.
+    targets: Vec<Vec<i64>>,
     /// One over the number of tokens that the whole update learns from.
-    pub scale: f64,
+    scale: f64,
     /// Whether entropy and accuracy are wanted.
-    pub measure: bool,
+    measure: bool,
 }
 
-impl Objective for NextToken<'_> {
+/// An update on micro-batches of units of sequences; `samples` rows stand in them. With `measure`, its values are the mean
+/// entropy and accuracy.
+pub(crate) fn next_token(
+    micro_batches: Vec<Vec<Vec<Sequence>>>,
+    samples: u64,
+    measure: bool,
+) -> StepBatch {
+    let sequences = micro_batches.iter().flatten().flatten();
+    let targets = sequences.flat_map(|(_, targets)| targets);
+    let learned = targets.filter(|&&target| target >= 0).count().max(1);
+    let scale = 1.0 / learned as f64;
+    let micro_batches = micro_batches
+        .into_iter()
+        .map(|units| micro_batch(units, scale, measure));
+    StepBatch::new(micro_batches.collect(), samples)
+}
+
+fn micro_batch(units: Vec<Vec<Sequence>>, scale: f64, measure: bool) -> MicroBatch {
+    let (units, targets) = units
+        .into_iter()
+        .map(|unit| {
+            let (sequences, targets): (Vec<_>, Vec<_>) = unit.into_iter().unzip();
+            (Unit { sequences }, targets.concat())
+        })
+        .unzip();
+    MicroBatch {
+        units,
+        objective: Box::new(NextToken {
+            targets,
+            scale,
+            measure,
+        }),
+    }
+}
+
+impl Objective for NextToken {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
         let targets = self
             .targets

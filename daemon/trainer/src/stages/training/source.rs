@@ -1,7 +1,8 @@
 //! What a training stage brings to the loop: the batch of each step, as a function of nothing but the seed and the step.
 
 use crate::contract::StageResult;
-use crate::train::Unit;
+use crate::model::Model;
+use crate::train::{Objective, Unit};
 
 /// A token sequence and, for each position, the token to predict or [`crate::loss::IGNORE`].
 pub(crate) type Sequence = (Vec<u32>, Vec<i64>);
@@ -15,30 +16,15 @@ pub(crate) trait Sequences: Sync {
     fn sequence(&self, index: usize) -> Sequence;
 }
 
-/// What one forward pass sees.
-#[derive(Debug, Default)]
+/// What one forward pass sees, and what is made of it.
 pub(crate) struct MicroBatch {
     /// The sequences, by unit.
     pub units: Vec<Unit>,
-    /// The targets of each unit's tokens, end to end.
-    pub targets: Vec<Vec<i64>>,
-}
-
-impl MicroBatch {
-    /// A micro-batch of units, each of some sequences.
-    pub(crate) fn new(units: Vec<Vec<Sequence>>) -> Self {
-        let mut batch = Self::default();
-        for unit in units {
-            let (sequences, targets): (Vec<_>, Vec<_>) = unit.into_iter().unzip();
-            batch.units.push(Unit { sequences });
-            batch.targets.push(targets.concat());
-        }
-        batch
-    }
+    /// The loss of these units.
+    pub objective: Box<dyn Objective>,
 }
 
 /// What one update sees.
-#[derive(Debug)]
 pub(crate) struct StepBatch {
     /// The forward passes.
     pub micro_batches: Vec<MicroBatch>,
@@ -46,27 +32,22 @@ pub(crate) struct StepBatch {
     pub samples: u64,
     /// Tokens that the model reads.
     pub tokens: u64,
-    /// Tokens that the loss counts; at least one.
-    pub learned: u64,
 }
 
 impl StepBatch {
     pub(crate) fn new(micro_batches: Vec<MicroBatch>, samples: u64) -> Self {
-        let count =
-            |of: fn(&MicroBatch) -> usize| micro_batches.iter().map(of).sum::<usize>() as u64;
-        let tokens = count(|batch| batch.targets.iter().map(Vec::len).sum());
-        let learned = count(|batch| {
-            let targets = batch.targets.iter().flatten();
-            targets.filter(|&&target| target >= 0).count()
-        });
+        let units = micro_batches.iter().flat_map(|batch| &batch.units);
+        let tokens = units.map(|unit| unit.tokens() as u64).sum();
         Self {
+            micro_batches,
             samples,
             tokens,
-            learned: learned.max(1),
-            micro_batches,
         }
     }
 }
+
+/// Figures by name.
+pub(crate) type NamedFigures = Vec<(&'static str, f64)>;
 
 /// Where batches come from.
 pub(crate) trait Source {
@@ -81,6 +62,18 @@ pub(crate) trait Source {
 
     /// How often the data has been seen after that many steps.
     fn epoch(&self, steps: u64) -> f64;
+
+    /// What a step's loss and its objectives' summed values say, besides the loss itself.
+    fn figures(&self, loss: f64, values: &[f64]) -> NamedFigures;
+}
+
+/// Data that is not trained on.
+pub(crate) trait HeldOut {
+    /// What the model is worth on it. Neither `batch` nor `threads` changes a bit of the result.
+    fn judge(&self, model: &Model, batch: usize, threads: usize) -> StageResult<NamedFigures>;
+
+    /// The tokens of a prompt to complete on the way; none if there is nothing to complete.
+    fn prompt(&self, number: usize) -> Option<Vec<u32>>;
 }
 
 /// Names of a batch's parts, at most 64 of them.

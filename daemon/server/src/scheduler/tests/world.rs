@@ -1,5 +1,4 @@
-//! Lists of events. [`World`] plays the ledger and the stages: it folds records as the ledger does, as far as the scheduler
-//! asks for it, and ends stages as the test says. A crash is a new scheduler, told only what had been recorded.
+//! A world around the scheduler: a ledger, processes and time, as far as it can see them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::str::FromStr;
@@ -8,7 +7,6 @@ use std::time::Duration;
 
 use begat_ledger::{AttemptEnd, Record, StateEvent, transition};
 use begat_schemas::api::LaunchState;
-use proptest::prelude::*;
 
 use begat_schemas::{
     AttemptId, Derivation, Device, Execution, InputName, InputRef, LaunchId, OutputName, Recipe,
@@ -16,15 +14,15 @@ use begat_schemas::{
 };
 use serde_json::json;
 
-use super::*;
 use crate::config;
+use crate::scheduler::*;
 
-fn name(text: &str) -> StageName {
+pub(super) fn name(text: &str) -> StageName {
     StageName::new(text).unwrap()
 }
 
 /// A stage of any program; `needs` are `@stage`s or words that stand for datasets.
-fn stage(stage: &str, needs: &[&str], device: &str) -> Stage {
+pub(super) fn stage(stage: &str, needs: &[&str], device: &str) -> Stage {
     let params = json!({"argv": [stage], "outputs": {"out": "files"}});
     let input = |need: &&str| {
         let from = match need.strip_prefix('@') {
@@ -46,12 +44,12 @@ fn stage(stage: &str, needs: &[&str], device: &str) -> Stage {
     }
 }
 
-fn recipe(recipe: &str, stages: Vec<Stage>) -> Arc<Recipe> {
+pub(super) fn recipe(recipe: &str, stages: Vec<Stage>) -> Arc<Recipe> {
     Arc::new(Recipe::new(RecipeName::new(recipe).unwrap(), 1, stages).unwrap())
 }
 
 /// tokenizer → pretrain → sft, and evaluate beside sft.
-fn chain(title: &str) -> Arc<Recipe> {
+pub(super) fn chain(title: &str) -> Arc<Recipe> {
     recipe(
         title,
         vec![
@@ -64,48 +62,52 @@ fn chain(title: &str) -> Arc<Recipe> {
 }
 
 #[derive(Debug, Default)]
-struct Run {
-    derivation: Option<Arc<Derivation>>,
-    state: Option<RunState>,
-    outputs: Outputs,
-    attempts: BTreeMap<u32, (RunState, u32, Option<Task>)>,
+pub(super) struct Run {
+    pub(super) derivation: Option<Arc<Derivation>>,
+    pub(super) state: Option<RunState>,
+    pub(super) outputs: Outputs,
+    pub(super) attempts: BTreeMap<u32, (RunState, u32, Option<Task>)>,
 }
 
 #[derive(Debug)]
-struct LaunchRecord {
-    recipe: Arc<Recipe>,
-    rerun: BTreeSet<StageName>,
-    state: LaunchState,
-    stages: BTreeMap<StageName, (RunId, bool, Option<u32>)>,
+pub(super) struct LaunchRecord {
+    pub(super) recipe: Arc<Recipe>,
+    pub(super) rerun: BTreeSet<StageName>,
+    pub(super) state: LaunchState,
+    pub(super) stages: BTreeMap<StageName, (RunId, bool, Option<u32>)>,
 }
 
 /// How a stage's process is to end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
+pub(super) enum Fate {
     Well,
     Badly,
     Killed,
+    /// The daemon died before it let the stage begin.
+    NeverBegan,
 }
 
-struct World {
-    scheduler: Scheduler,
-    slots: config::Slots,
-    now: i64,
-    launches: BTreeMap<LaunchId, LaunchRecord>,
-    runs: BTreeMap<RunId, Run>,
-    refs: BTreeMap<String, TreeDigest>,
+pub(super) struct World {
+    pub(super) scheduler: Scheduler,
+    pub(super) slots: config::Slots,
+    pub(super) now: i64,
+    pub(super) launches: BTreeMap<LaunchId, LaunchRecord>,
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) refs: BTreeMap<String, TreeDigest>,
     /// Processes that run, by attempt: the daemon may forget them, they go on.
-    processes: BTreeMap<AttemptId, (Option<JobId>, Task)>,
-    pending: VecDeque<Event>,
+    pub(super) processes: BTreeMap<AttemptId, (Option<JobId>, Task)>,
+    /// Attempts whose last process ended before it was let go.
+    pub(super) never_began: BTreeSet<AttemptId>,
+    pub(super) pending: VecDeque<Event>,
     /// What was done, for the tests.
-    log: Vec<String>,
+    pub(super) log: Vec<String>,
     /// After how many more actions the daemon dies.
-    dies_after: Option<usize>,
-    dead: bool,
+    pub(super) dies_after: Option<usize>,
+    pub(super) dead: bool,
 }
 
 impl World {
-    fn new(cpu: u32) -> Self {
+    pub(super) fn new(cpu: u32) -> Self {
         let slots = config::Slots { cpu, cuda: vec![0] };
         Self {
             scheduler: Scheduler::new(Slots::new(&slots), vec![Duration::from_secs(1); 3]),
@@ -115,6 +117,7 @@ impl World {
             runs: BTreeMap::new(),
             refs: BTreeMap::new(),
             processes: BTreeMap::new(),
+            never_began: BTreeSet::new(),
             pending: VecDeque::new(),
             log: Vec::new(),
             dies_after: None,
@@ -122,11 +125,11 @@ impl World {
         }
     }
 
-    fn launch(&mut self, recipe: &Arc<Recipe>) -> LaunchId {
+    pub(super) fn launch(&mut self, recipe: &Arc<Recipe>) -> LaunchId {
         self.launch_with(recipe, &[])
     }
 
-    fn launch_with(&mut self, recipe: &Arc<Recipe>, rerun: &[&str]) -> LaunchId {
+    pub(super) fn launch_with(&mut self, recipe: &Arc<Recipe>, rerun: &[&str]) -> LaunchId {
         let launch = LaunchId::now();
         let rerun: BTreeSet<StageName> = rerun.iter().map(|stage| name(stage)).collect();
         let record = LaunchRecord {
@@ -145,7 +148,7 @@ impl World {
         launch
     }
 
-    fn resume(&mut self, launch: LaunchId) {
+    pub(super) fn resume(&mut self, launch: LaunchId) {
         let record = self.launches.get_mut(&launch).unwrap();
         record.state = LaunchState::Running;
         let event = Event::Launched {
@@ -157,7 +160,7 @@ impl World {
         self.tell(event);
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event) {
         self.pending.push_back(event);
         while let Some(event) = self.pending.pop_front() {
             for action in self.scheduler.on(event, Time::from_milliseconds(self.now)) {
@@ -177,7 +180,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Record(records) => records.into_iter().for_each(|record| self.fold(record)),
             Action::Resolve { launch, stage, run } => {
@@ -191,6 +194,9 @@ impl World {
             Action::Start(start) => self.start(*start),
             Action::Watch { job, attempt, task } => match self.processes.get_mut(&attempt) {
                 Some((known, _)) => *known = Some(job),
+                None if self.never_began.contains(&attempt) => {
+                    self.end_with(job, &task, Fate::NeverBegan);
+                }
                 None => self.end_with(job, &task, Fate::Killed),
             },
             Action::Stop { attempt } => {
@@ -221,14 +227,16 @@ impl World {
         }
     }
 
-    fn start(&mut self, start: Start) {
+    pub(super) fn start(&mut self, start: Start) {
         let verb = if start.resume { "resume" } else { "start" };
         let run = self.runs.get_mut(&start.attempt.run).unwrap();
         let number = start.attempt.number;
         if start.resume {
             let attempt = run.attempts.get_mut(&number).unwrap();
-            attempt.0 = transition(attempt.0, StateEvent::Start).unwrap();
-            attempt.1 += 1;
+            if attempt.0 != RunState::Running {
+                attempt.0 = transition(attempt.0, StateEvent::Start).unwrap();
+                attempt.1 += 1;
+            }
         } else {
             assert_eq!(
                 number as usize,
@@ -238,7 +246,7 @@ impl World {
             let entry = (RunState::Running, 0, Some(start.task.clone()));
             run.attempts.insert(number, entry);
         }
-        if run.state != Some(RunState::Succeeded) {
+        if !matches!(run.state, Some(RunState::Succeeded | RunState::Running)) {
             let state = transition(run.state.unwrap(), StateEvent::Start);
             run.state = Some(state.unwrap());
         }
@@ -256,34 +264,40 @@ impl World {
 
     /// Ends the process of `stage`.
     #[track_caller]
-    fn end(&mut self, stage: &str, fate: Fate) {
+    pub(super) fn end(&mut self, stage: &str, fate: Fate) {
         let found = self
             .processes
             .iter()
             .find(|(_, (_, task))| task.stage == name(stage));
         let attempt = *found.unwrap_or_else(|| panic!("{stage} does not run")).0;
         let (job, task) = self.processes.remove(&attempt).unwrap();
+        if fate == Fate::NeverBegan {
+            self.never_began.insert(attempt);
+        } else {
+            self.never_began.remove(&attempt);
+        }
         self.end_with(job.unwrap(), &task, fate);
         self.tell(Event::Tick);
     }
 
-    fn end_with(&mut self, job: JobId, _: &Task, fate: Fate) {
+    pub(super) fn end_with(&mut self, job: JobId, _: &Task, fate: Fate) {
         let reason = "so".to_owned();
         let verdict = match fate {
             Fate::Well => Verdict::Succeeded,
             Fate::Badly => Verdict::Failed { reason },
             Fate::Killed => Verdict::Interrupted { reason },
+            Fate::NeverBegan => Verdict::NeverBegan,
         };
         self.pending.push_back(Event::Ended { job, verdict });
     }
 
-    fn pass(&mut self, milliseconds: i64) {
+    pub(super) fn pass(&mut self, milliseconds: i64) {
         self.now += milliseconds;
         self.tell(Event::Tick);
     }
 
     /// Ends every process well until nothing runs.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         for _ in 0..100 {
             let running = self
                 .processes
@@ -303,7 +317,7 @@ impl World {
     }
 
     /// A new daemon: all it knows is what was recorded, and which processes run.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.dead = false;
         self.dies_after = None;
         self.pending.clear();
@@ -340,7 +354,7 @@ impl World {
         events.into_iter().for_each(|event| self.tell(event));
     }
 
-    fn fold(&mut self, record: Record) {
+    pub(super) fn fold(&mut self, record: Record) {
         match record {
             Record::LaunchState { launch, state } => {
                 self.launches.get_mut(&launch).unwrap().state = state;
@@ -375,7 +389,7 @@ impl World {
     }
 
     /// The ledger's own rules: a transition that is not allowed fails the test.
-    fn step(&mut self, attempt: AttemptId, state: RunState, end: Option<&AttemptEnd>) {
+    pub(super) fn step(&mut self, attempt: AttemptId, state: RunState, end: Option<&AttemptEnd>) {
         let run = self.runs.get_mut(&attempt.run).unwrap();
         let entry = run.attempts.get_mut(&attempt.number).unwrap();
         entry.0 = transition(entry.0, StateEvent::leading_to(state)).unwrap();
@@ -387,7 +401,7 @@ impl World {
         }
     }
 
-    fn known(&self, launch: LaunchId, stage: &StageName, run: RunId) -> Known {
+    pub(super) fn known(&self, launch: LaunchId, stage: &StageName, run: RunId) -> Known {
         let recorded = self.launches[&launch].stages.get(stage);
         let Some(entry) = self.runs.get(&run) else {
             return Known::default();
@@ -410,21 +424,21 @@ impl World {
         }
     }
 
-    fn title(&self, attempt: AttemptId) -> String {
+    pub(super) fn title(&self, attempt: AttemptId) -> String {
         let task = &self.processes[&attempt].1;
         format!("{}.{}", task.stage, attempt.number)
     }
 
-    fn take_log(&mut self) -> Vec<String> {
+    pub(super) fn take_log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
-    fn state(&self, launch: LaunchId) -> LaunchState {
+    pub(super) fn state(&self, launch: LaunchId) -> LaunchState {
         self.launches[&launch].state
     }
 
     /// stage → (found, attempts of its run)
-    fn summary(&self, launch: LaunchId) -> Vec<(String, bool, usize)> {
+    pub(super) fn summary(&self, launch: LaunchId) -> Vec<(String, bool, usize)> {
         let stages = self.launches[&launch].stages.iter();
         stages
             .map(|(stage, (run, found, _))| {
@@ -434,7 +448,7 @@ impl World {
     }
 }
 
-fn end(task: &Task, seal: SealAs) -> AttemptEnd {
+pub(super) fn end(task: &Task, seal: SealAs) -> AttemptEnd {
     let out = OutputName::new("out").unwrap();
     let made = TreeDigest::of(task.run.to_string().as_bytes());
     let (state, outputs, reason) = match seal {
@@ -453,317 +467,5 @@ fn end(task: &Task, seal: SealAs) -> AttemptEnd {
         metrics: BTreeMap::new(),
         progress: None,
         seconds: 0.0,
-    }
-}
-
-#[test]
-fn stages_run_when_their_parents_are_done_and_a_slot_is_free() {
-    let mut world = World::new(1);
-    let launch = world.launch(&chain("gpt"));
-    assert_eq!(world.take_log(), ["start tokenizer.1"]);
-    world.end("tokenizer", Fate::Well);
-    world.end("pretrain", Fate::Well);
-    assert_eq!(
-        world.take_log(),
-        ["start pretrain.1", "start sft.1"],
-        "one slot: evaluate waits"
-    );
-    world.finish();
-    assert_eq!(world.state(launch), LaunchState::Succeeded);
-    assert!(world.scheduler.is_idle());
-    let refs: Vec<&str> = world.refs.keys().map(String::as_str).collect();
-    assert_eq!(
-        refs,
-        ["gpt/evaluate", "gpt/pretrain", "gpt/sft", "gpt/tokenizer"]
-    );
-}
-
-#[test]
-fn two_launches_share_a_run_and_a_third_finds_it() {
-    let mut world = World::new(2);
-    let one = world.launch(&chain("gpt"));
-    let other = world.launch(&chain("llama"));
-    assert_eq!(world.take_log(), ["start tokenizer.1"]);
-    world.finish();
-    assert_eq!(world.state(one), LaunchState::Succeeded);
-    assert_eq!(world.state(other), LaunchState::Succeeded);
-    assert!(
-        world
-            .summary(other)
-            .iter()
-            .all(|(_, found, attempts)| !found && *attempts == 1)
-    );
-    world.take_log();
-    let third = world.launch(&chain("third"));
-    assert_eq!(
-        world.take_log(),
-        Vec::<String>::new(),
-        "nothing is executed"
-    );
-    assert_eq!(world.state(third), LaunchState::Succeeded);
-    assert!(world.summary(third).iter().all(|(_, found, _)| *found));
-    assert_eq!(
-        world.refs["third/sft"], world.refs["gpt/sft"],
-        "what is found moves its ref"
-    );
-}
-
-#[test]
-fn a_failure_blocks_what_needs_it_and_nothing_else() {
-    let mut world = World::new(2);
-    let launch = world.launch(&chain("gpt"));
-    world.end("tokenizer", Fate::Well);
-    world.end("pretrain", Fate::Well);
-    world.end("sft", Fate::Badly);
-    assert_eq!(
-        world.state(launch),
-        LaunchState::Running,
-        "evaluate goes on"
-    );
-    world.end("evaluate", Fate::Well);
-    assert_eq!(world.state(launch), LaunchState::Failed);
-    assert!(
-        !world.refs.contains_key("gpt/sft"),
-        "a failure moves no ref"
-    );
-    world.take_log();
-    let again = world.launch(&chain("gpt"));
-    assert_eq!(
-        world.take_log(),
-        ["start sft.2"],
-        "attempt n+1, from the start"
-    );
-    world.finish();
-    assert_eq!(world.state(again), LaunchState::Succeeded);
-}
-
-#[test]
-fn a_resumed_launch_goes_on_with_the_attempt_that_failed() {
-    let mut world = World::new(1);
-    let launch = world.launch(&chain("gpt"));
-    world.end("tokenizer", Fate::Well);
-    world.end("pretrain", Fate::Badly);
-    assert_eq!(world.state(launch), LaunchState::Failed);
-    world.take_log();
-    world.resume(launch);
-    assert_eq!(world.take_log(), ["resume pretrain.1"]);
-    world.finish();
-    assert_eq!(world.state(launch), LaunchState::Succeeded);
-}
-
-#[test]
-fn an_interrupted_attempt_goes_on_three_times_by_itself() {
-    let mut world = World::new(1);
-    let launch = world.launch(&chain("gpt"));
-    for _ in 0..3 {
-        world.end("tokenizer", Fate::Killed);
-        assert!(world.processes.is_empty(), "it waits for its pause");
-        world.pass(999);
-        assert!(world.processes.is_empty());
-        world.pass(1);
-    }
-    let resumed = [
-        "start tokenizer.1",
-        "resume tokenizer.1",
-        "resume tokenizer.1",
-        "resume tokenizer.1",
-    ];
-    assert_eq!(world.take_log(), resumed);
-    world.end("tokenizer", Fate::Killed);
-    world.pass(100_000);
-    assert_eq!(world.state(launch), LaunchState::Failed);
-    assert_eq!(world.take_log(), Vec::<String>::new());
-}
-
-#[test]
-fn cancelling_stops_what_no_other_launch_needs() {
-    let mut world = World::new(1);
-    let one = world.launch(&chain("gpt"));
-    let other = world.launch(&chain("llama"));
-    world.take_log();
-    world.tell(Event::CancelLaunch(one));
-    assert_eq!(
-        world.take_log(),
-        Vec::<String>::new(),
-        "llama still needs the tokenizer"
-    );
-    assert_eq!(world.state(one), LaunchState::Cancelled);
-    world.tell(Event::CancelLaunch(other));
-    assert_eq!(world.take_log(), ["stop tokenizer.1"]);
-    assert!(world.scheduler.is_idle());
-    world.restart();
-    assert!(
-        world.scheduler.is_idle(),
-        "a cancelled launch stays cancelled"
-    );
-    let third = world.launch(&chain("gpt"));
-    assert_eq!(world.take_log(), ["start tokenizer.2"]);
-    world.finish();
-    assert_eq!(world.state(third), LaunchState::Succeeded);
-}
-
-#[test]
-fn a_cancelled_run_ends_its_launch_and_a_queued_one_never_begins() {
-    let mut world = World::new(1);
-    let launch = world.launch(&chain("gpt"));
-    world.end("tokenizer", Fate::Well);
-    world.end("pretrain", Fate::Well);
-    let evaluate = world.launches[&launch].stages[&name("evaluate")].0;
-    world.tell(Event::CancelRun(evaluate));
-    world.take_log();
-    world.finish();
-    assert_eq!(world.take_log(), Vec::<String>::new());
-    assert_eq!(world.state(launch), LaunchState::Cancelled);
-    assert_eq!(world.runs[&evaluate].state, Some(RunState::Cancelled));
-}
-
-#[test]
-fn rerun_makes_another_attempt_that_replaces_nothing() {
-    let mut world = World::new(1);
-    world.launch(&chain("gpt"));
-    world.finish();
-    world.take_log();
-    let again = world.launch_with(&chain("gpt"), &["sft"]);
-    assert_eq!(world.take_log(), ["start sft.2"]);
-    world.restart();
-    world.finish();
-    assert_eq!(world.state(again), LaunchState::Succeeded);
-    assert_eq!(world.launches[&again].stages[&name("sft")].2, Some(2));
-}
-
-#[test]
-fn a_reproduction_waits_for_a_slot_and_is_compared() {
-    let mut world = World::new(1);
-    let launch = world.launch(&chain("gpt"));
-    world.finish();
-    world.take_log();
-    let run = world.launches[&launch].stages[&name("sft")].0;
-    let entry = &world.runs[&run];
-    let mut task = entry.attempts[&1].2.clone().unwrap();
-    task.reason = Reason::Reproduce {
-        id: uuid::Uuid::nil(),
-    };
-    let tasks = vec![(task, 1, entry.outputs.clone())];
-    let refs = world.refs.clone();
-    world.tell(Event::Reproduce { tasks });
-    assert_eq!(world.take_log(), ["start sft.2"]);
-    world.end("sft", Fate::Well);
-    assert_eq!(world.take_log(), ["compare true"]);
-    assert_eq!(world.refs, refs, "it moves no ref");
-}
-
-#[test]
-fn a_gpu_takes_one_stage_and_a_device_that_is_not_there_waits_for_none() {
-    let mut world = World::new(1);
-    let stages = vec![
-        stage("one", &["a"], "cuda"),
-        stage("two", &["b"], "cuda:0"),
-        stage("none", &["c"], "cuda:7"),
-        stage("cpu", &["d"], "cpu"),
-    ];
-    world.launch(&recipe("gpus", stages));
-    assert_eq!(
-        world.take_log(),
-        ["start one.1", "start none.1", "start cpu.1"]
-    );
-    let device = |world: &World, wanted: &str| {
-        let mut tasks = world.processes.values().map(|(_, task)| task);
-        let task = tasks.find(|task| task.stage == name(wanted));
-        task.map(|task| task.execution.device.to_string())
-    };
-    assert_eq!(device(&world, "one").as_deref(), Some("cuda:0"));
-    world.end("one", Fate::Well);
-    assert_eq!(device(&world, "two").as_deref(), Some("cuda:0"));
-}
-
-/// The daemon dies after its n-th action, for every n; stages end meanwhile, some killed. The next daemon brings the launch to
-/// its end, no result is made twice, and nothing is recorded that the ledger's transitions do not allow.
-#[test]
-fn a_crash_after_any_action_loses_and_doubles_nothing() {
-    let mut crashes = 0;
-    for dies_after in 0.. {
-        let mut world = World::new(2);
-        world.dies_after = Some(dies_after);
-        let one = world.launch(&chain("gpt"));
-        let other = if world.dead {
-            None
-        } else {
-            Some(world.launch(&chain("llama")))
-        };
-        if !world.dead {
-            world.end("tokenizer", Fate::Killed);
-        }
-        if !world.dead {
-            world.pass(1000);
-        }
-        if !world.dead {
-            world.finish();
-        }
-        if !world.dead {
-            break;
-        }
-        crashes += 1;
-        world.restart();
-        world.finish();
-        for launch in [Some(one), other].into_iter().flatten() {
-            assert_eq!(
-                world.state(launch),
-                LaunchState::Succeeded,
-                "{dies_after}: {:?}",
-                world.log
-            );
-            let attempts = world.summary(launch);
-            assert!(
-                attempts.iter().all(|(_, _, attempts)| *attempts == 1),
-                "{dies_after}: {attempts:?}"
-            );
-        }
-        assert!(world.scheduler.is_idle(), "{dies_after}");
-    }
-    assert!(crashes > 30, "only {crashes} actions");
-}
-
-/// What may happen to a daemon, in any order.
-fn happen(world: &mut World, what: u8) {
-    let newest = world.launches.keys().next_back().copied();
-    let state = newest.map(|launch| world.state(launch));
-    let running = world
-        .processes
-        .values()
-        .next()
-        .map(|(_, task)| task.stage.to_string());
-    match (what, newest, state, running) {
-        (0, ..) => drop(world.launch(&chain("gpt"))),
-        (1, ..) => drop(world.launch(&chain("llama"))),
-        (2, ..) => drop(world.launch_with(&chain("gpt"), &["pretrain", "sft"])),
-        (3 | 4, _, _, Some(stage)) => world.end(&stage, Fate::Well),
-        (5, _, _, Some(stage)) => world.end(&stage, Fate::Badly),
-        (6, _, _, Some(stage)) => world.end(&stage, Fate::Killed),
-        (7, ..) => world.pass(1000),
-        (8, ..) => world.restart(),
-        (9, Some(launch), Some(LaunchState::Running), _) => {
-            world.tell(Event::CancelLaunch(launch));
-        }
-        (10, Some(launch), Some(LaunchState::Failed | LaunchState::Cancelled), _) => {
-            world.resume(launch);
-        }
-        _ => {}
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-    /// Whatever happens in whatever order: the ledger's transitions allow every record, attempts have no gaps, no process
-    /// is started while the run's last one lives, and in the end everything comes to an end.
-    #[test]
-    fn every_history_comes_to_an_end(history in prop::collection::vec(0_u8..11, 0..40)) {
-        let mut world = World::new(2);
-        for what in history {
-            happen(&mut world, what);
-        }
-        world.finish();
-        prop_assert!(world.scheduler.is_idle());
-        let over = |launch: &LaunchRecord| launch.state != LaunchState::Running;
-        prop_assert!(world.launches.values().all(over));
     }
 }
