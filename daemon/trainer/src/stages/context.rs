@@ -77,6 +77,15 @@ impl Context<'_> {
         }
     }
 
+    /// The folder of an input that the recipe may leave out.
+    pub(crate) fn optional_input(&self, name: &str) -> StageResult<Option<std::path::PathBuf>> {
+        let given = self.job.derivation.inputs.keys();
+        match given.into_iter().any(|given| given.as_str() == name) {
+            true => self.input(name).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Ends early if somebody asked for it; for stages that keep nothing.
     pub(crate) fn check_stop(&self) -> StageResult<()> {
         if self.stop.is_set() {
@@ -86,9 +95,19 @@ impl Context<'_> {
         }
     }
 
-    /// Writes the main output of a stage that trains: a Hugging Face folder.
+    /// Writes the main output of a stage that trains a language model: a Hugging Face folder.
     pub(crate) fn write_model(&self, model: &Model, files: &SideFiles) -> StageResult<()> {
-        let output = OutputFolder::begin(self.work, "model")?;
+        self.write_model_as("model", model, files)
+    }
+
+    /// Writes a model with the files beside it as the output `name`.
+    pub(crate) fn write_model_as(
+        &self,
+        name: &str,
+        model: &Model,
+        files: &SideFiles,
+    ) -> StageResult<()> {
+        let output = OutputFolder::begin(self.work, name)?;
         model.save(output.path())?;
         for (name, bytes) in files.iter() {
             output.write(name, bytes)?;

@@ -3,8 +3,12 @@
 mod batches;
 mod class;
 mod context;
+mod dpo;
 mod evaluate;
+mod preference;
 mod pretrain;
+mod reference_logps;
+mod reward;
 mod run;
 mod scoring;
 mod serve;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StageParams};
 
-use super::{Context, Hooks, class, evaluate, pretrain, sft, tokenizer};
+use super::{
+    Context, Hooks, class, dpo, evaluate, pretrain, reference_logps, reward, sft, tokenizer,
+};
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
 use crate::{Device, device};
 
@@ -106,15 +108,15 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         StageParams::Pretrain(params) => pretrain::run(context, params),
         StageParams::Sft(params) => sft::run(context, params),
         StageParams::Evaluate(params) => evaluate::run(context, params),
+        StageParams::Reward(params) => reward::run(context, params),
+        StageParams::ReferenceLogps(params) => reference_logps::run(context, params),
+        StageParams::Dpo(params) => dpo::run(context, params),
         StageParams::Command(_) => Err(StageError::work(
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
         )),
-        params @ (StageParams::Reward(_)
-        | StageParams::Annotate(_)
+        params @ (StageParams::Annotate(_)
         | StageParams::RejectionSampling(_)
-        | StageParams::ReferenceLogps(_)
-        | StageParams::Dpo(_)
         | StageParams::Ppo(_)
         | StageParams::ModelAverage(_)) => Err(StageError::work(
             context.work.root(),
