@@ -68,7 +68,10 @@ impl Comparison {
             problem,
         };
         let (prompt, answers) = answers(example).ok_or_else(|| {
-            error(format!("expected answers to a prompt, found {}", example.form()))
+            error(format!(
+                "expected answers to a prompt, found {}",
+                example.form()
+            ))
         })?;
         let number = |answer: &Content| {
             let found = answers.iter().position(|one| std::ptr::eq(*one, answer));
@@ -111,11 +114,14 @@ fn tokenized(
 ) -> StageResult<(Vec<u32>, Vec<AnswerToken>)> {
     let (prompt, mut answer) = match (prompt, answer) {
         (Content::Text(prompt), Content::Text(answer)) => {
-            let said = tokenizer.encode(answer)?.into_iter().map(|token| AnswerToken {
-                token,
-                said: true,
-                format: false,
-            });
+            let said = tokenizer
+                .encode(answer)?
+                .into_iter()
+                .map(|token| AnswerToken {
+                    token,
+                    said: true,
+                    format: false,
+                });
             (tokenizer.encode_start(prompt)?, said.collect())
         }
         (prompt, answer) => conversation(tokenizer, &messages(prompt), &messages(answer))?,

@@ -64,7 +64,11 @@ struct Entry {
 impl Entry {
     fn answer(&self, answer: usize) -> Range<usize> {
         let first = self.start as usize + self.prompt as usize;
-        let begin = if answer == 0 { 0 } else { self.ends[answer - 1] };
+        let begin = if answer == 0 {
+            0
+        } else {
+            self.ends[answer - 1]
+        };
         first + begin as usize..first + self.ends[answer] as usize
     }
 }
@@ -206,7 +210,9 @@ impl Shifted {
     /// For each input token, whether a sum of log-probabilities counts its target.
     pub fn counted(&self, mask_format_tokens: bool) -> impl Iterator<Item = bool> + '_ {
         let both = self.targets.iter().zip(&self.is_format);
-        both.map(move |(&target, &is_format)| target != IGNORE && !(mask_format_tokens && is_format))
+        both.map(move |(&target, &is_format)| {
+            target != IGNORE && !(mask_format_tokens && is_format)
+        })
     }
 }
 
@@ -224,7 +230,8 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn add(&mut self, group: Vec<(Place, Example)>) -> StageResult<()> {
         let tokenizer = self.tokenizer;
-        let read = |(place, example): &(Place, Example)| Comparison::read(tokenizer, place, example);
+        let read =
+            |(place, example): &(Place, Example)| Comparison::read(tokenizer, place, example);
         let found: Vec<StageResult<Comparison>> = group.par_iter().map(read).collect();
         for ((place, _), comparison) in group.into_iter().zip(found) {
             self.put(place, comparison?)?;

@@ -75,11 +75,21 @@ pub(super) fn compute(
         let rows = row..(row + portion).min(file.len());
         row = rows.end;
         let how = (batch, context.threads);
-        all.extend(ReferenceLogps::of_rows(model, file, rows, mask_format_tokens, how)?);
+        all.extend(ReferenceLogps::of_rows(
+            model,
+            file,
+            rows,
+            mask_format_tokens,
+            how,
+        )?);
         progress(row);
     }
     match all.broken() {
         None => Ok(all),
-        Some(row) => Err(at_row(file, row, "the reference's log-probability is no number")),
+        Some(row) => Err(at_row(
+            file,
+            row,
+            "the reference's log-probability is no number",
+        )),
     }
 }

@@ -50,7 +50,9 @@ impl HeldOut for HeldOutPreferences<'_> {
                 let loss = (1.0 - smoothing) * negative_log_sigmoid(margin)
                     + smoothing * negative_log_sigmoid(-margin);
                 let right = f64::from(u8::from(margin > 0.0));
-                let figures = [loss, rewards[0], rewards[1], right, margin, logps[0], logps[1]];
+                let figures = [
+                    loss, rewards[0], rewards[1], right, margin, logps[0], logps[1],
+                ];
                 for (sum, figure) in sums.iter_mut().zip(figures) {
                     *sum += figure;
                 }

@@ -94,7 +94,11 @@ fn reference_folder(
     let Some(folder) = context.optional_input("reference")? else {
         return Ok(model.to_owned());
     };
-    check_head("reference", &ModelConfig::load(&folder)?, Head::LanguageModel)?;
+    check_head(
+        "reference",
+        &ModelConfig::load(&folder)?,
+        Head::LanguageModel,
+    )?;
     let own = TextTokenizer::load(&folder)?;
     check_same_tokenizer(("model", tokenizer), ("reference", &own))?;
     Ok(folder)

@@ -45,8 +45,16 @@ impl<'a> Pairs<'a> {
         let length = |&[row, chosen, rejected]: &[usize; 3]| {
             file.length(row, chosen) + file.length(row, rejected)
         };
-        let lengths = params.group_by_length.then(|| pairs.iter().map(length).collect());
-        let epochs = Epochs::new(pairs.len(), per_step, params.num_train_epochs, lengths, random);
+        let lengths = params
+            .group_by_length
+            .then(|| pairs.iter().map(length).collect());
+        let epochs = Epochs::new(
+            pairs.len(),
+            per_step,
+            params.num_train_epochs,
+            lengths,
+            random,
+        );
         Self {
             file,
             reference,

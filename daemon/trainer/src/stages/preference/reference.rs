@@ -74,7 +74,10 @@ impl Wanted {
                 ("the number of rows", json!(one.rows)),
                 ("the number of answers", json!(one.sequences)),
                 ("the digest of the dataset's tokens", short(&one.tokens)),
-                ("the digest of the reference's parameters", short(&one.model)),
+                (
+                    "the digest of the reference's parameters",
+                    short(&one.model),
+                ),
             ]
         };
         let both = facts(self).into_iter().zip(facts(found));
@@ -122,7 +125,9 @@ impl ReferenceLogps {
             let inputs: Vec<&[u32]> = shifted.iter().map(|one| &one.inputs[..]).collect();
             let targets = shifted.iter().flat_map(|one| one.targets.iter().copied());
             let targets: Vec<i64> = targets.collect();
-            let counted = shifted.iter().flat_map(|one| one.counted(mask_format_tokens));
+            let counted = shifted
+                .iter()
+                .flat_map(|one| one.counted(mask_format_tokens));
             let counted: Vec<bool> = counted.collect();
             let pack = Pack::new(&inputs, model.device())?;
             reference_sums(model, &pack, &targets, &counted)
@@ -160,7 +165,10 @@ impl ReferenceLogps {
             let line = Line {
                 place: file.place(row),
                 logps: sums.clone(),
-                bits: sums.iter().map(|sum| format!("{:016x}", sum.to_bits())).collect(),
+                bits: sums
+                    .iter()
+                    .map(|sum| format!("{:016x}", sum.to_bits()))
+                    .collect(),
             };
             serde_json::to_writer(&mut lines, &line)
                 .map_err(|error| StageError::work(folder, error.to_string()))?;
@@ -201,7 +209,8 @@ impl ReferenceLogps {
         let found = rows.iter().map(Vec::len).sum::<usize>() as u64;
         if (rows.len() as u64, found) != (wanted.rows, wanted.sequences) {
             let (lines, wanted) = (rows.len(), (wanted.rows, wanted.sequences));
-            let problem = format!("{ROWS} has {lines} rows with {found} answers; expected {wanted:?}");
+            let problem =
+                format!("{ROWS} has {lines} rows with {found} answers; expected {wanted:?}");
             return Err(StageError::input("reference_logps", problem));
         }
         Ok(Self(rows))

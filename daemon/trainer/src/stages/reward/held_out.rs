@@ -162,7 +162,10 @@ mod tests {
     fn names_are_those_of_the_strengths() {
         for (name, strength) in OF_INPUT.accuracies.iter().zip(Strength::ALL) {
             assert_eq!(*name, format!("eval_accuracy_{strength}"));
-            assert_eq!(OF_SPLIT.counts[place(strength)], format!("eval_dataset_pairs_{strength}"));
+            assert_eq!(
+                OF_SPLIT.counts[place(strength)],
+                format!("eval_dataset_pairs_{strength}")
+            );
         }
     }
 }

@@ -100,7 +100,11 @@ fn held_out<'a>(
         add(reading.to_judge("validation")?, &OF_INPUT)?;
     }
     if let Some(file) = reading.validation("dataset")? {
-        let names = if input.is_some() { &OF_SPLIT } else { &OF_INPUT };
+        let names = if input.is_some() {
+            &OF_SPLIT
+        } else {
+            &OF_INPUT
+        };
         add(file, names)?;
     }
     Ok((!sets.is_empty()).then(|| Box::new(HeldOutSets(sets)) as Box<dyn HeldOut>))

@@ -22,14 +22,30 @@ pub(super) struct Prompts<'a> {
 impl<'a> Prompts<'a> {
     pub(super) fn new(file: ComparisonFile, params: &'a RewardParams, random: Stream) -> Self {
         let strengths = params.strengths.as_ref();
-        let wanted = |row: &usize| file.pairs(*row).iter().any(|pair| is_wanted(pair, strengths));
+        let wanted = |row: &usize| {
+            file.pairs(*row)
+                .iter()
+                .any(|pair| is_wanted(pair, strengths))
+        };
         let rows: Vec<usize> = (0..file.len()).filter(wanted).collect();
         let optimization = &params.optimization;
         let per_step = optimization.per_device_train_batch_size as usize
             * optimization.gradient_accumulation_steps as usize;
-        let length = |row: &usize| (0..file.answer_count(*row)).map(|one| file.length(*row, one)).sum();
-        let lengths = params.group_by_length.then(|| rows.iter().map(length).collect());
-        let epochs = Epochs::new(rows.len(), per_step, params.num_train_epochs, lengths, random);
+        let length = |row: &usize| {
+            (0..file.answer_count(*row))
+                .map(|one| file.length(*row, one))
+                .sum()
+        };
+        let lengths = params
+            .group_by_length
+            .then(|| rows.iter().map(length).collect());
+        let epochs = Epochs::new(
+            rows.len(),
+            per_step,
+            params.num_train_epochs,
+            lengths,
+            random,
+        );
         Self {
             file,
             rows,
@@ -52,9 +68,15 @@ pub(super) fn unit(
     all: bool,
 ) -> StageResult<(Unit, Vec<Pairing>)> {
     let strengths = params.strengths.as_ref().filter(|_| !all);
-    let pairs = file.pairs(row).iter().filter(|pair| is_wanted(pair, strengths));
+    let pairs = file
+        .pairs(row)
+        .iter()
+        .filter(|pair| is_wanted(pair, strengths));
     let pairs: Vec<_> = pairs.collect();
-    let mut answers: Vec<u32> = pairs.iter().flat_map(|pair| [pair.better, pair.worse]).collect();
+    let mut answers: Vec<u32> = pairs
+        .iter()
+        .flat_map(|pair| [pair.better, pair.worse])
+        .collect();
     answers.sort_unstable();
     answers.dedup();
     let number = |answer: u32| answers.partition_point(|&one| one < answer);
@@ -67,7 +89,9 @@ pub(super) fn unit(
         })
     };
     let pairings = pairs.iter().map(pairing).collect::<StageResult<_>>()?;
-    let sequences = answers.iter().map(|&answer| file.sequence(row, answer as usize));
+    let sequences = answers
+        .iter()
+        .map(|&answer| file.sequence(row, answer as usize));
     let sequences = sequences.collect();
     Ok((Unit { sequences }, pairings))
 }
@@ -79,7 +103,9 @@ impl Source for Prompts<'_> {
 
     fn batch(&mut self, step: u64) -> StageResult<StepBatch> {
         let rows = self.rows_of(step);
-        let units = rows.iter().map(|&row| unit(&self.file, row, self.params, false));
+        let units = rows
+            .iter()
+            .map(|&row| unit(&self.file, row, self.params, false));
         let units: Vec<(Unit, Vec<Pairing>)> = units.collect::<StageResult<_>>()?;
         let sequences = |units: &[(Unit, _)]| units.iter().map(|one| one.0.sequences.len()).sum();
         let (units_in_update, sequences_in_update) = (units.len(), sequences(&units));
