@@ -243,9 +243,9 @@ fn rankings_are_one_element_each_and_strengths_filter() {
     stage.params["strengths"] = json!(["significantly", "better"]);
     let work = fixture.path("filtered");
     succeed(&work, &stage);
-    // 15 rows of 30 have such a strength, and the edits of 3 others are used whatever their strength.
+    // 16 rows of 30 have such a strength, and all 6 edits are used.
     assert!(
-        journal_text(&work).contains("21 of 36 pairs to train on"),
+        journal_text(&work).contains("22 of 36 pairs to train on"),
         "{}",
         journal_text(&work)
     );
