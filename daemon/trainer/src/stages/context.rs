@@ -79,11 +79,23 @@ impl Context<'_> {
 
     /// The folder of an input that the recipe may leave out.
     pub(crate) fn optional_input(&self, name: &str) -> StageResult<Option<std::path::PathBuf>> {
-        let given = self.job.derivation.inputs.keys();
-        match given.into_iter().any(|given| given.as_str() == name) {
+        match self.has_input(name) {
             true => self.input(name).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// Whether there is an input called so.
+    pub(crate) fn has_input(&self, name: &str) -> bool {
+        let inputs = &self.job.derivation.inputs;
+        inputs.keys().any(|input| input.as_str() == name)
+    }
+
+    /// The digest of an input's tree; empty if there is no such input.
+    pub(crate) fn digest_of(&self, name: &str) -> String {
+        let mut inputs = self.job.derivation.inputs.iter();
+        let found = inputs.find(|(input, _)| input.as_str() == name);
+        found.map(|(_, tree)| tree.to_string()).unwrap_or_default()
     }
 
     /// Ends early if somebody asked for it; for stages that keep nothing.

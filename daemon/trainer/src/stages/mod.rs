@@ -1,19 +1,26 @@
 //! The stages: from a work folder with a job to its outputs.
 
+mod annotate;
 mod batches;
 mod class;
 mod context;
 mod dpo;
 mod evaluate;
+mod gold;
+mod model_average;
 mod preference;
 mod pretrain;
 mod reference_logps;
+mod rejection_sampling;
+mod report;
 mod reward;
 mod run;
+mod sampling;
 mod scoring;
 mod serve;
 mod sft;
 mod shape;
+mod statistics;
 mod tokenizer;
 mod training;
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StageParams};
 
 use super::{
-    Context, Hooks, class, dpo, evaluate, pretrain, reference_logps, reward, sft, tokenizer,
+    Context, Hooks, annotate, class, dpo, evaluate, model_average, pretrain, reference_logps,
+    rejection_sampling, reward, sft, tokenizer,
 };
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
 use crate::{Device, device};
@@ -111,14 +112,14 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         StageParams::Reward(params) => reward::run(context, params),
         StageParams::ReferenceLogps(params) => reference_logps::run(context, params),
         StageParams::Dpo(params) => dpo::run(context, params),
+        StageParams::Annotate(params) => annotate::run(context, params),
+        StageParams::RejectionSampling(params) => rejection_sampling::run(context, params),
+        StageParams::ModelAverage(params) => model_average::run(context, params),
         StageParams::Command(_) => Err(StageError::work(
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
         )),
-        params @ (StageParams::Annotate(_)
-        | StageParams::RejectionSampling(_)
-        | StageParams::Ppo(_)
-        | StageParams::ModelAverage(_)) => Err(StageError::work(
+        params @ StageParams::Ppo(_) => Err(StageError::work(
             context.work.root(),
             format!(
                 "this begat-stage does not have the kind `{}` yet",

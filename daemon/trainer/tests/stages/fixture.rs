@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use begat_schemas::{Event, EventBody, StageKind, StageParams};
 use begat_trainer::stages::{Hooks, run};
+use begat_trainer::{Device, Model};
 use serde_json::{Value, json};
 
 /// A folder with datasets and the results of stages.
@@ -116,6 +117,23 @@ impl Fixture {
             ],
             execution: json!({"save_steps": 3, "sample_steps": 5}),
         }
+    }
+
+    /// A reward model over the pretrained one, with a fresh score head and a shift and scale of its own.
+    pub fn reward_model(&self, architecture: &str) -> PathBuf {
+        let model = self.model(architecture);
+        let folder = self.path(&format!("reward-model-{architecture}"));
+        if !folder.exists() {
+            fs::create_dir_all(&folder).unwrap();
+            let scored = Model::load(&model, Device::Cpu).unwrap();
+            scored.into_score_model(5).unwrap().save(&folder).unwrap();
+            for name in ["tokenizer.json", "tokenizer_config.json"] {
+                fs::copy(model.join(name), folder.join(name)).unwrap();
+            }
+            let normalization = json!({"mean": 0.25, "std": 0.5}).to_string();
+            fs::write(folder.join("reward_normalization.json"), normalization).unwrap();
+        }
+        folder
     }
 
     pub fn evaluate(&self, architecture: &str) -> Stage {
