@@ -1,6 +1,7 @@
 //! What results look like to a person: pure functions from API values to text.
 
 mod compare;
+mod data;
 mod launch;
 mod lineage;
 mod metrics;
@@ -19,6 +20,7 @@ use begat_schemas::{RunState, SHORT_DIGITS};
 use console::Style;
 
 pub use compare::comparison;
+pub use data::data_report;
 pub use launch::{launch, stage_table};
 pub use lineage::{dot, mermaid, tree};
 pub use metrics::{csv, curves, key_metrics};
