@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use begat_schemas::{Event, EventBody};
+use begat_schemas::{Event, EventBody, StageKind, StageParams};
 use begat_trainer::stages::{Hooks, run};
+use begat_trainer::{Device, Model};
 use serde_json::{Value, json};
 
 /// A folder with datasets and the results of stages.
@@ -118,6 +119,23 @@ impl Fixture {
         }
     }
 
+    /// A reward model over the pretrained one, with a fresh score head and a shift and scale of its own.
+    pub fn reward_model(&self, architecture: &str) -> PathBuf {
+        let model = self.model(architecture);
+        let folder = self.path(&format!("reward-model-{architecture}"));
+        if !folder.exists() {
+            fs::create_dir_all(&folder).unwrap();
+            let scored = Model::load(&model, Device::Cpu).unwrap();
+            scored.into_score_model(5).unwrap().save(&folder).unwrap();
+            for name in ["tokenizer.json", "tokenizer_config.json"] {
+                fs::copy(model.join(name), folder.join(name)).unwrap();
+            }
+            let normalization = json!({"mean": 0.25, "std": 0.5}).to_string();
+            fs::write(folder.join("reward_normalization.json"), normalization).unwrap();
+        }
+        folder
+    }
+
     pub fn evaluate(&self, architecture: &str) -> Stage {
         Stage {
             kind: "evaluate",
@@ -183,23 +201,31 @@ pub fn prepare(work: &Path, stage: &Stage, resume_from: Option<u64>) {
             begat_schemas::TreeDigest::of(name.as_bytes()).to_string(),
         );
     }
-    let output = match stage.kind {
-        "tokenizer" => "tokenizer",
-        "evaluate" => "report",
-        _ => "model",
-    };
     let mut job = json!({
         "contract": 1, "attempt": format!("{}.1", "0".repeat(64)), "recipe": "test", "stage": stage.kind,
         "derivation": {
             "format": "begat-derivation-1", "kind": stage.kind, "revision": 1, "params": stage.params,
             "inputs": inputs, "seed": 7,
         },
-        "execution": stage.execution, "outputs": [{"name": output, "type": output}], "resume_from": resume_from,
+        "execution": stage.execution, "outputs": outputs(stage), "resume_from": resume_from,
     });
-    if stage.kind == "tokenizer" {
+    if matches!(stage.kind, "tokenizer" | "model_average") {
         job["derivation"].as_object_mut().unwrap().remove("seed");
     }
     fs::write(work.join("job.json"), job.to_string()).unwrap();
+}
+
+/// The outputs that a stage promises; one with parameters that cannot be promises a model.
+fn outputs(stage: &Stage) -> Value {
+    let kind = StageKind::from_name(stage.kind).unwrap();
+    let outputs = StageParams::from_value(kind, &stage.params).map(|params| params.outputs());
+    match outputs {
+        Ok(outputs) => outputs
+            .iter()
+            .map(|(name, artifact)| json!({"name": name, "type": artifact}))
+            .collect(),
+        Err(_) => json!([{"name": "model", "type": "model"}]),
+    }
 }
 
 /// Runs the stage to its end and gives its output.

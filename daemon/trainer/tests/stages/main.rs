@@ -1,10 +1,12 @@
 //! The stages through their work folders, in process and as the real program.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod averaged;
 mod data;
 mod failures;
 mod fixture;
 mod killed;
 mod repeated;
 mod resumed;
+mod sampling;
 mod served;
