@@ -71,15 +71,22 @@ impl Row {
 
     /// A text field.
     pub fn text(&self, field: &str) -> StageResult<&str> {
-        Ok(self.row.text(field)?)
+        self.row.text(field).map_err(|error| match error {
+            begat_data::Error::Row(error) => self.error(error.sentence()),
+            other => other.into(),
+        })
     }
 
     pub(crate) fn field_names(&self) -> String {
         self.row.field_names()
     }
 
-    /// An error at this row.
+    /// An error at this row, whose place a reader of several datasets may have changed.
     pub fn error(&self, problem: impl Into<String>) -> StageError {
-        self.row.error(problem).into()
+        let (file, number) = self.place.clone();
+        StageError::Row {
+            place: begat_data::Place { file, number }.to_string(),
+            problem: problem.into(),
+        }
     }
 }
