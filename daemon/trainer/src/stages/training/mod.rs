@@ -4,6 +4,7 @@
 //! no iterator and a resumed training sees what an undisturbed one would.
 
 mod divergence;
+mod epochs;
 mod held_out;
 mod objective;
 mod reading;
@@ -27,6 +28,7 @@ use divergence::Divergence;
 use reading::{Figures, Reading};
 use schedule::LearningRate;
 
+pub(crate) use epochs::Epochs;
 pub(crate) use held_out::judge;
 pub(crate) use objective::next_token;
 pub(crate) use source::{
@@ -313,11 +315,16 @@ impl<'a> Training<'a> {
     }
 }
 
-fn options(context: &Context<'_>, params: &OptimizationParams) -> TrainerOptions {
-    let kind = match params.dtype {
+/// A number format as libtorch calls it.
+pub(crate) fn kind_of(dtype: Dtype) -> Kind {
+    match dtype {
         Dtype::Float32 => Kind::Float,
         Dtype::Bfloat16 => Kind::BFloat16,
-    };
+    }
+}
+
+fn options(context: &Context<'_>, params: &OptimizationParams) -> TrainerOptions {
+    let kind = kind_of(params.dtype);
     if kind == Kind::BFloat16 && context.device == Device::Cpu && !device::cpu_has_bf16() {
         let message = "this processor has no bfloat16 arithmetic: it is emulated, which is slow";
         context.journal.sink().log("warn", message);
