@@ -3,6 +3,7 @@
 mod class;
 mod context;
 mod evaluate;
+mod ppo;
 mod pretrain;
 mod run;
 mod serve;

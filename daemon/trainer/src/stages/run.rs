@@ -5,7 +5,7 @@ use std::path::Path;
 
 use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StageParams};
 
-use super::{Context, Hooks, class, evaluate, pretrain, sft, tokenizer};
+use super::{Context, Hooks, class, evaluate, ppo, pretrain, sft, tokenizer};
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
 use crate::{Device, device};
 
@@ -106,6 +106,7 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         StageParams::Pretrain(params) => pretrain::run(context, params),
         StageParams::Sft(params) => sft::run(context, params),
         StageParams::Evaluate(params) => evaluate::run(context, params),
+        StageParams::Ppo(params) => ppo::run(context, params),
         StageParams::Command(_) => Err(StageError::work(
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
@@ -115,7 +116,6 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         | StageParams::RejectionSampling(_)
         | StageParams::ReferenceLogps(_)
         | StageParams::Dpo(_)
-        | StageParams::Ppo(_)
         | StageParams::ModelAverage(_)) => Err(StageError::work(
             context.work.root(),
             format!(

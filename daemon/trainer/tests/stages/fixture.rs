@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use begat_schemas::{Event, EventBody};
 use begat_trainer::stages::{Hooks, run};
+use begat_trainer::{Device, Model};
 use serde_json::{Value, json};
 
 /// A folder with datasets and the results of stages.
@@ -115,6 +116,42 @@ impl Fixture {
                 ("dataset", self.path("pairs")),
             ],
             execution: json!({"save_steps": 3, "sample_steps": 5}),
+        }
+    }
+
+    /// A reward model over the pretrained one, with a fresh score head and a shift and scale of its own.
+    pub fn reward_model(&self, architecture: &str) -> PathBuf {
+        let model = self.model(architecture);
+        let folder = self.path(&format!("reward-model-{architecture}"));
+        if !folder.exists() {
+            fs::create_dir_all(&folder).unwrap();
+            let scored = Model::load(&model, Device::Cpu).unwrap();
+            scored.into_score_model(5).unwrap().save(&folder).unwrap();
+            for name in ["tokenizer.json", "tokenizer_config.json"] {
+                fs::copy(model.join(name), folder.join(name)).unwrap();
+            }
+            let normalization = json!({"mean": 0.25, "std": 0.5}).to_string();
+            fs::write(folder.join("reward_normalization.json"), normalization).unwrap();
+        }
+        folder
+    }
+
+    pub fn ppo(&self, architecture: &str) -> Stage {
+        Stage {
+            kind: "ppo",
+            params: json!({
+                "total_episodes": 32, "rollout_batch_size": 8, "num_ppo_epochs": 2, "learning_rate": 2e-3,
+                "value_learning_rate": 4e-3, "lr_scheduler_type": "linear",
+                "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "response_length": 10,
+                "value_only_rollouts": 1, "adaptive_kl": {"target": 0.5, "horizon": 200}, "kl_coef": 0.1,
+                "missing_eos_penalty": 1.0, "reward_clip": 3.0,
+            }),
+            inputs: vec![
+                ("policy", self.model(architecture)),
+                ("reward_model", self.reward_model(architecture)),
+                ("prompts", self.path("pairs")),
+            ],
+            execution: json!({"save_steps": 1, "sample_steps": 2}),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::fixture::{
 };
 use serde_json::json;
 
-fn start(work: &Path) -> Child {
+pub(crate) fn start(work: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_begat-stage"))
         .env("BEGAT_WORK", work)
         .stderr(Stdio::null())
@@ -18,7 +18,7 @@ fn start(work: &Path) -> Child {
 }
 
 /// Waits until the journal has grown by `lines`, or the program has ended.
-fn wait_for_lines(work: &Path, child: &mut Child, lines: usize) {
+pub(crate) fn wait_for_lines(work: &Path, child: &mut Child, lines: usize) {
     let count = || {
         let journal = std::fs::read(work.join("journal.jsonl")).unwrap_or_default();
         journal.iter().filter(|&&byte| byte == b'\n').count()

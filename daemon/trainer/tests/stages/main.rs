@@ -5,6 +5,7 @@ mod data;
 mod failures;
 mod fixture;
 mod killed;
+mod ppo;
 mod repeated;
 mod resumed;
 mod served;

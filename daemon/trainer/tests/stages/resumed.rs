@@ -11,7 +11,7 @@ use crate::fixture::{
 };
 
 /// Hooks that ask the stage to stop after a step.
-fn stopping_at(step: u64) -> Hooks {
+pub(crate) fn stopping_at(step: u64) -> Hooks {
     let stop = StopFlag::default();
     let own = stop.clone();
     Hooks {

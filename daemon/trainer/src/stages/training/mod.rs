@@ -25,10 +25,10 @@ use crate::train::{AdamW, Measured, Trainer, TrainerOptions};
 use crate::{Device, Kind, device, tensors};
 use divergence::Divergence;
 use reading::{Figures, Reading};
-use schedule::LearningRate;
 
 pub(crate) use held_out::judge;
 pub(crate) use objective::next_token;
+pub(crate) use schedule::LearningRate;
 pub(crate) use source::{
     HeldOut, MicroBatch, NamedFigures, Sequence, Sequences, Source, StepBatch, listed,
 };
@@ -98,7 +98,7 @@ impl<'a> Training<'a> {
             Some(checkpoint) => checkpoint.model(context.device)?,
             None => (plan.model)()?,
         };
-        let mut trainer = Trainer::new(model, options(context, plan.optimization))?;
+        let mut trainer = Trainer::new(model, trainer_options(context, plan.optimization))?;
         let mut position = Position::default();
         let mut latest = BTreeMap::new();
         if let Some(checkpoint) = &checkpoint {
@@ -303,6 +303,7 @@ impl<'a> Training<'a> {
             metrics: self.latest.clone(),
             position,
             files: self.files.clone(),
+            companions: Vec::new(),
         })
     }
 
@@ -313,7 +314,11 @@ impl<'a> Training<'a> {
     }
 }
 
-fn options(context: &Context<'_>, params: &OptimizationParams) -> TrainerOptions {
+/// How a stage's parameters and its execution make a trainer.
+pub(crate) fn trainer_options(
+    context: &Context<'_>,
+    params: &OptimizationParams,
+) -> TrainerOptions {
     let kind = match params.dtype {
         Dtype::Float32 => Kind::Float,
         Dtype::Bfloat16 => Kind::BFloat16,
