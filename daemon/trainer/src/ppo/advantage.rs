@@ -42,7 +42,12 @@ mod tests {
     /// By TRL 1.12.0's own lines in float64 (γ 1, λ 0.95): an early end with its additional slot, and a cut.
     #[test]
     fn agrees_with_trl() {
-        let found = estimate(&[-0.01, 0.0125, 0.025, 1.5], &[0.3, -0.2, 0.5, 0.9], 1.0, 0.95);
+        let found = estimate(
+            &[-0.01, 0.0125, 0.025, 1.5],
+            &[0.3, -0.2, 0.5, 0.9],
+            1.0,
+            0.95,
+        );
         check(
             &found.advantages,
             &[1.064_862_499_999_999_8, 1.657_749_999_999_999_8, 0.995, 0.6],

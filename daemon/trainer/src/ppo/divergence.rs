@@ -22,7 +22,12 @@ mod tests {
     #[test]
     fn both_estimators_agree_with_trl() {
         for (log_probability, reference, k1, k3) in [
-            (-0.5, -0.7, 0.199_999_999_999_999_96, 0.018_730_753_077_981_888),
+            (
+                -0.5,
+                -0.7,
+                0.199_999_999_999_999_96,
+                0.018_730_753_077_981_888,
+            ),
             (-1.25, -1.0, -0.25, 0.034_025_416_687_741_394),
             (-3.0, -2.0, -1.0, 0.718_281_828_459_045_1),
             (-0.05, -1.05, 1.0, 0.367_879_441_171_442_33),
@@ -43,7 +48,10 @@ mod tests {
         for estimator in [KlEstimator::K1, KlEstimator::K3] {
             let each = |(p, q): (&f64, &f64)| p * divergence(estimator, p.ln(), q.ln());
             let mean: f64 = p.iter().zip(&q).map(each).sum();
-            assert!((mean - exact).abs() < 1e-15, "{estimator:?}: {mean} {exact}");
+            assert!(
+                (mean - exact).abs() < 1e-15,
+                "{estimator:?}: {mean} {exact}"
+            );
         }
     }
 }

@@ -77,7 +77,10 @@ fn close(found: &[Vec<f64>], expected: [&[f64]; 4], tolerance: f64) {
     for (found, expected) in found.iter().zip(expected) {
         assert_eq!(found.len(), expected.len());
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < tolerance;
-        assert!(found.iter().zip(expected).all(near), "{found:?} {expected:?}");
+        assert!(
+            found.iter().zip(expected).all(near),
+            "{found:?} {expected:?}"
+        );
     }
 }
 
@@ -92,9 +95,21 @@ const PLAIN: Case = Case {
 
 const PLAIN_RETURNS: [&[f64]; 4] = [
     &[1.36486249999999990, 1.45774999999999990, 1.495, 1.5],
-    &[-0.17037956250000005, -0.17408375000000006, -0.21482500000000004, -0.2235, -0.28],
+    &[
+        -0.17037956250000005,
+        -0.17408375000000006,
+        -0.21482500000000004,
+        -0.2235,
+        -0.28,
+    ],
     &[0.80462500000000010, 0.7575, 0.75],
-    &[1.59140031249999960, 1.65936874999999960, 1.765125, 1.8475, 1.95],
+    &[
+        1.59140031249999960,
+        1.65936874999999960,
+        1.765125,
+        1.8475,
+        1.95,
+    ],
 ];
 const PLAIN_ADVANTAGES: [&[f64]; 4] = [
     &[0.2799612612650196, 0.8809814998085276, 0.20914044548589497],
@@ -136,7 +151,12 @@ fn a_rollout_with_k3_whitened_rewards_penalty_and_discount_agrees_with_trl() {
     close(
         &rewards,
         [
-            &[-0.0199314978943598, -0.023519914158298086, -0.05042972260166349, 1.7441044042291671],
+            &[
+                -0.0199314978943598,
+                -0.023519914158298086,
+                -0.05042972260166349,
+                1.7441044042291671,
+            ],
             &[
                 -0.016671859716157283,
                 -0.1840593610760723,
@@ -158,7 +178,12 @@ fn a_rollout_with_k3_whitened_rewards_penalty_and_discount_agrees_with_trl() {
     close(
         &returns,
         [
-            &[1.1709960369022057, 1.3864003835012206, 1.5594734222903994, 1.7441044042291671],
+            &[
+                1.1709960369022057,
+                1.3864003835012206,
+                1.5594734222903994,
+                1.7441044042291671,
+            ],
             &[
                 -1.7527704261850519,
                 -1.9886581517398563,
@@ -223,7 +248,9 @@ fn same(found: &Tensor, expected: &[f64], tolerance: f64) {
 fn the_policy_loss_its_figures_and_its_gradient_agree_with_trl() {
     let new = moved(
         LOG_PROBABILITIES,
-        &[0.1, -0.3, 0.25, 0.0, 0.5, -0.05, -0.15, 0.3, -0.4, 0.02, 0.21, -0.01, 0.0, 0.19, -0.26],
+        &[
+            0.1, -0.3, 0.25, 0.0, 0.5, -0.05, -0.15, 0.3, -0.4, 0.02, 0.21, -0.01, 0.0, 0.19, -0.26,
+        ],
     );
     let (old, advantages) = (flat(LOG_PROBABILITIES), flat(PLAIN_ADVANTAGES));
     let [losses, clipped, log_ratio, ratio] =
@@ -257,7 +284,8 @@ fn the_policy_loss_its_figures_and_its_gradient_agree_with_trl() {
 #[test]
 fn the_value_loss_its_figure_and_its_gradient_agree_with_trl() {
     let by = [
-        0.1, 0.3, -0.25, 0.5, -0.5, 0.05, 0.15, -0.3, 0.2, 0.4, -0.02, 0.6, 0.0, -0.21, 0.19, 0.3, -0.6,
+        0.1, 0.3, -0.25, 0.5, -0.5, 0.05, 0.15, -0.3, 0.2, 0.4, -0.02, 0.6, 0.0, -0.21, 0.19, 0.3,
+        -0.6,
     ];
     let new = moved(VALUES, &by);
     let [squares, clipped] =

@@ -106,7 +106,8 @@ pub struct PolicyLoss {
 impl PolicyLoss {
     fn episodes(&self, pass: &Pass) -> Result<&[PolicyEpisode]> {
         let episodes = self.episodes.get(pass.units.clone());
-        episodes.ok_or_else(|| Error::Invalid(format!("no episodes for the units {:?}", pass.units)))
+        episodes
+            .ok_or_else(|| Error::Invalid(format!("no episodes for the units {:?}", pass.units)))
     }
 }
 

@@ -82,9 +82,10 @@ pub struct ValueLoss {
 
 impl Objective for ValueLoss {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let episodes = self.episodes.get(pass.units.clone()).ok_or_else(|| {
-            Error::Invalid(format!("no episodes for the units {:?}", pass.units))
-        })?;
+        let episodes = self
+            .episodes
+            .get(pass.units.clone())
+            .ok_or_else(|| Error::Invalid(format!("no episodes for the units {:?}", pass.units)))?;
         let device = pass.hidden.device();
         let starts = episodes.iter().zip(pass.pack.offsets());
         let rows = starts.flat_map(|(episode, &start)| {
@@ -104,7 +105,9 @@ impl Objective for ValueLoss {
         let scores = pass.model.scores(&pass.hidden.f_index_select(0, &rows)?)?;
         let new = scores.f_add_scalar(self.shift)?;
         let [squares, clipped] = clipped_value_loss(&new, &old, &returns, self.cliprange)?;
-        let half = squares.f_sum(Kind::Double)?.f_mul_scalar(0.5 * self.scale)?;
+        let half = squares
+            .f_sum(Kind::Double)?
+            .f_mul_scalar(0.5 * self.scale)?;
         let clipped = clipped.f_sum(Kind::Double)?.f_mul_scalar(self.scale)?;
         Ok(Outcome {
             loss: half.f_mul_scalar(self.coefficient)?,

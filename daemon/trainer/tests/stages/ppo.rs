@@ -33,7 +33,8 @@ fn metrics(work: &std::path::Path) -> BTreeMap<u64, BTreeMap<String, f64>> {
             EventBody::Resumed { from_step } => found.retain(|step, _| *step <= from_step),
             EventBody::Metrics { step, values, .. } => {
                 let values = values.into_iter().map(|(name, value)| (name, value.0));
-                let kept = values.filter(|(name, _)| name != "eps" && !name.starts_with("seconds/"));
+                let kept =
+                    values.filter(|(name, _)| name != "eps" && !name.starts_with("seconds/"));
                 found.entry(step).or_default().extend(kept);
             }
             _ => {}
@@ -100,7 +101,10 @@ fn every_figure_of_trl_is_there_and_the_first_update_of_a_rollout_begins_at_rati
     }
     // The first rollout trains the value model alone; nothing has parted, so the next one has no divergence either.
     assert!(!found[&4].contains_key("loss/policy_avg"));
-    assert_eq!((found[&4]["objective/kl"], found[&8]["objective/kl"]), (0.0, 0.0));
+    assert_eq!(
+        (found[&4]["objective/kl"], found[&8]["objective/kl"]),
+        (0.0, 0.0)
+    );
     assert!(found[&12]["objective/kl"] > 0.0);
     assert_eq!(found[&16]["episode"], 32.0);
     assert!(journal_text(&work).contains("\"eps\""));
@@ -176,7 +180,10 @@ fn the_policy_learns_what_is_paid() {
     succeed(&work, &stage);
     let found = metrics(&work);
     let series = |name: &str| -> Vec<f64> {
-        found.values().filter_map(|values| values.get(name).copied()).collect()
+        found
+            .values()
+            .filter_map(|values| values.get(name).copied())
+            .collect()
     };
     let (ends, scores) = (series("val/num_eos_tokens"), series("objective/scores"));
     assert_eq!(ends.len(), 16);
@@ -200,7 +207,9 @@ fn a_divergence_that_explodes_ends_the_stage_and_keeps_the_last_checkpoint() {
     assert_eq!(step, Some(8));
     assert!(
         reason.starts_with("the divergence from the reference is ")
-            && reason.contains(" nats a sequence, above max_kl = 0.01, at step 8; its batch: train.jsonl:"),
+            && reason.contains(
+                " nats a sequence, above max_kl = 0.01, at step 8; its batch: train.jsonl:"
+            ),
         "{reason}"
     );
     assert!(checkpoints(&work).contains(&8));
@@ -219,7 +228,9 @@ fn a_reward_that_is_no_number_names_the_prompts_row() {
     .unwrap();
     let (reason, _) = fail(&fixture.path("no-number"), &stage);
     assert!(
-        reason.starts_with("train.jsonl:") && reason.contains(": its reward is ") && reason.contains("inf"),
+        reason.starts_with("train.jsonl:")
+            && reason.contains(": its reward is ")
+            && reason.contains("inf"),
         "{reason}"
     );
 }
@@ -231,13 +242,15 @@ fn inputs_that_do_not_fit_are_refused() {
     let stage = fixture.ppo("gpt2");
     let mut swapped = stage.clone();
     swapped.inputs[0].1 = fixture.reward_model("gpt2");
-    assert!(reason("1", &swapped).ends_with("inputs/policy: a reward model; expected a model that gives text"));
+    assert!(
+        reason("1", &swapped)
+            .ends_with("inputs/policy: a reward model; expected a model that gives text")
+    );
     let mut swapped = stage.clone();
     swapped.inputs[1].1 = fixture.model("gpt2");
-    assert!(
-        reason("2", &swapped)
-            .ends_with("inputs/reward_model: a model that gives text; expected a reward model with one score")
-    );
+    assert!(reason("2", &swapped).ends_with(
+        "inputs/reward_model: a model that gives text; expected a reward model with one score"
+    ));
     let mut long = stage.clone();
     long.params["response_length"] = json!(96);
     assert_eq!(
@@ -262,7 +275,8 @@ fn inputs_that_do_not_fit_are_refused() {
     fs::write(&path, text).unwrap();
     let tokenizers = reason("6", &stage);
     assert!(
-        tokenizers.contains("its tokenizer.json has digest ") && tokenizers.ends_with("expected the same tokenizer"),
+        tokenizers.contains("its tokenizer.json has digest ")
+            && tokenizers.ends_with("expected the same tokenizer"),
         "{tokenizers}"
     );
 }
@@ -271,12 +285,15 @@ fn inputs_that_do_not_fit_are_refused() {
 fn long_prompts_are_left_out_and_counted() {
     let fixture = Fixture::new();
     let mut stage = fixture.ppo("llama");
-    let row = |i: usize| json!({"prompt": "pub fn get ".repeat(if i == 2 { 60 } else { 1 + i % 3 })});
+    let row =
+        |i: usize| json!({"prompt": "pub fn get ".repeat(if i == 2 { 60 } else { 1 + i % 3 })});
     stage.inputs[2].1 = fixture.dataset("mixed", "train", (0..6).map(row));
     let work = fixture.path("mixed-work");
     succeed(&work, &stage);
     assert!(
-        journal_text(&work).contains("prompts: 1 rows dropped, whose prompt has more than the 86 tokens"),
-        "{}", journal_text(&work)
+        journal_text(&work)
+            .contains("prompts: 1 rows dropped, whose prompt has more than the 86 tokens"),
+        "{}",
+        journal_text(&work)
     );
 }

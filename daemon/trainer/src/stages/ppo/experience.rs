@@ -44,11 +44,21 @@ pub(super) fn experience(rollout: &Rollout, params: &PpoParams, kl_coef: f64) ->
     let divergences: Vec<Vec<f64>> = pairs
         .map(|(episode, reference)| divergences(params, episode, reference))
         .collect();
-    let scores: Vec<f64> = rollout.episodes.iter().zip(&rollout.scores)
+    let scores: Vec<f64> = rollout
+        .episodes
+        .iter()
+        .zip(&rollout.scores)
         .map(|(episode, score)| rules.apply(*score, episode.ended))
         .collect();
     let mut rewarded: Vec<Vec<f64>> = (0..scores.len())
-        .map(|i| rewards(&divergences[i], kl_coef, scores[i], rollout.episodes[i].slots))
+        .map(|i| {
+            rewards(
+                &divergences[i],
+                kl_coef,
+                scores[i],
+                rollout.episodes[i].slots,
+            )
+        })
         .collect();
     if params.whiten_rewards {
         whiten(&mut rewarded, false);
@@ -94,10 +104,16 @@ fn advantages(
     let mut advantages = Vec::with_capacity(rewarded.len());
     let mut returns = Vec::with_capacity(rewarded.len());
     for (index, rewards) in rewarded.iter().enumerate() {
-        let values: Vec<f64> = rollout.values[index].iter().copied().map(f64::from).collect();
+        let values: Vec<f64> = rollout.values[index]
+            .iter()
+            .copied()
+            .map(f64::from)
+            .collect();
         let mut found = estimate(rewards, &values, params.gamma, params.lam);
         // The slot after the end token is nothing that the policy did.
-        found.advantages.truncate(rollout.episodes[index].completion().len());
+        found
+            .advantages
+            .truncate(rollout.episodes[index].completion().len());
         advantages.push(found.advantages);
         returns.push(found.returns);
     }
@@ -195,19 +211,29 @@ mod tests {
     fn tokens_have_advantages_and_slots_have_returns() {
         let found = experience(&rollout(), &params(serde_json::json!({"lam": 1.0})), 0.1);
         let lengths = |index: usize| {
-            (found.policy[index].advantages.len(), found.value[index].returns.len())
+            (
+                found.policy[index].advantages.len(),
+                found.value[index].returns.len(),
+            )
         };
         assert_eq!((lengths(0), lengths(1)), ((2, 3), (3, 3)));
         // λ = γ = 1: returns are the sums of what is still to come.
         let near = |found: &[f32], expected: &[f32]| {
-            found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6)
+            found
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| (a - b).abs() < 1e-6)
         };
         assert!(near(&found.value[0].returns, &[8.95, 9.0, 9.0]));
         assert!(near(&found.value[1].returns, &[1.0, 0.9, 0.9]));
         // What passes through the value model ends where the last slot is read.
         let tokens = |index: usize| found.value[index].unit().sequences[0].len();
         assert_eq!((tokens(0), tokens(1)), (4, 4));
-        let all: Vec<f32> = found.policy.iter().flat_map(|one| one.advantages.clone()).collect();
+        let all: Vec<f32> = found
+            .policy
+            .iter()
+            .flat_map(|one| one.advantages.clone())
+            .collect();
         assert!(all.iter().sum::<f32>().abs() < 1e-5);
     }
 }

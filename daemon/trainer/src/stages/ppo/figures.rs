@@ -46,7 +46,10 @@ pub(super) fn of_updates(updates: &[UpdateFigures]) -> Named {
         ("val/ratio", policy(|one| one.ratio)),
         ("val/ratio_var", variance(&ratios)),
         ("loss/value_avg", mean(&|one| Some(one.value.loss))),
-        ("val/clipfrac_avg", mean(&|one| Some(one.value.clip_fraction))),
+        (
+            "val/clipfrac_avg",
+            mean(&|one| Some(one.value.clip_fraction)),
+        ),
         ("loss/ptx_avg", mean(&|one| one.ptx)),
     ];
     named
@@ -69,7 +72,10 @@ pub(super) fn of_rollout(figures: &RolloutFigures, kl_coef: f64) -> Named {
         ("objective/kl", figures.kl),
         ("objective/entropy", figures.entropy),
         ("objective/non_score_reward", figures.non_score_reward),
-        ("objective/rlhf_reward", figures.non_score_reward + figures.scores),
+        (
+            "objective/rlhf_reward",
+            figures.non_score_reward + figures.scores,
+        ),
         ("objective/scores", figures.scores),
         ("val/num_eos_tokens", figures.num_eos_tokens),
         ("completions/mean_length", figures.mean_length),

@@ -93,7 +93,10 @@ impl Learner<'_> {
         experience: &Experience,
         chosen: &[usize],
     ) -> StageResult<(PolicyFigures, Option<f64>, f64)> {
-        let episodes: Vec<_> = chosen.iter().map(|&index| &experience.policy[index]).collect();
+        let episodes: Vec<_> = chosen
+            .iter()
+            .map(|&index| &experience.policy[index])
+            .collect();
         let tokens: usize = episodes.iter().map(|one| one.advantages.len()).sum();
         let micro_batch = self.micro_batch();
         let step = self.policy.step();
@@ -127,7 +130,10 @@ impl Learner<'_> {
         experience: &Experience,
         chosen: &[usize],
     ) -> StageResult<(ValueFigures, f64)> {
-        let episodes: Vec<_> = chosen.iter().map(|&index| &experience.value[index]).collect();
+        let episodes: Vec<_> = chosen
+            .iter()
+            .map(|&index| &experience.value[index])
+            .collect();
         let slots: usize = episodes.iter().map(|one| one.returns.len()).sum();
         let mut sum = Sum::default();
         for episodes in episodes.chunks(self.micro_batch()) {

@@ -108,7 +108,9 @@ mod tests {
                     .iter()
                     .map(|&start| start as i64)
                     .collect();
-                let rows = chunk.hidden.f_index_select(0, &Tensor::from_slice(&firsts))?;
+                let rows = chunk
+                    .hidden
+                    .f_index_select(0, &Tensor::from_slice(&firsts))?;
                 let numbers = tensors::floats(&rows.f_select(1, 0)?)?;
                 Ok(numbers.into_iter().map(|number| vec![number]).collect())
             })

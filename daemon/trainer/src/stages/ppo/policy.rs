@@ -1,11 +1,11 @@
 //! The policy: one with the reference until its first update, a copy in training from then on.
 
+use crate::Kind;
 use crate::contract::StageResult;
 use crate::error::Result;
 use crate::model::{Compute, Model};
 use crate::tensors::Named;
 use crate::train::{Trainer, TrainerOptions};
-use crate::Kind;
 
 /// The policy.
 #[derive(Debug)]

@@ -14,9 +14,7 @@ use super::policy::{Policy, generates_exactly};
 use super::prompts::Prompts;
 use super::rollout::{Episode, Rollout, Sampler, not_a_number, texts};
 use super::scorer::Scorer;
-use crate::contract::{
-    Checkpoint, CheckpointWriter, Companion, Snapshot, StageError, StageResult,
-};
+use crate::contract::{Checkpoint, CheckpointWriter, Companion, Snapshot, StageError, StageResult};
 use crate::data::{SideFiles, TextTokenizer};
 use crate::model::Model;
 use crate::ppo::adapted;
@@ -106,10 +104,8 @@ impl Start {
         checkpoint: &Checkpoint,
     ) -> StageResult<Self> {
         let options = trainer_options(context, &params.optimization);
-        let position: Position =
-            serde_json::from_value(checkpoint.position().clone()).map_err(|error| {
-                StageError::work(&context.work.checkpoints(), error.to_string())
-            })?;
+        let position: Position = serde_json::from_value(checkpoint.position().clone())
+            .map_err(|error| StageError::work(&context.work.checkpoints(), error.to_string()))?;
         let policy = match position.policy_updates {
             0 => Policy::reference(&inputs.reference, options)?,
             updates => Policy::restored(
@@ -248,7 +244,9 @@ impl<'a> Training<'a> {
         };
         let value = self.learner.value.model();
         let values = self.sampler.values(value, self.learner.shift, &episodes)?;
-        let scores = self.scorer.scores(&texts(&episodes), self.context.threads)?;
+        let scores = self
+            .scorer
+            .scores(&texts(&episodes), self.context.threads)?;
         self.laps.judgement = then.elapsed().as_secs_f64() - self.laps.generation;
         Ok(Rollout {
             episodes,
@@ -281,7 +279,10 @@ impl<'a> Training<'a> {
             let completion = self.tokenizer.decode(episode.completion())?;
             return Err(StageError::Row {
                 place: self.prompts.place(episode.prompt).to_owned(),
-                problem: format!("{what} after step {}; its completion: {completion:?}", self.step()),
+                problem: format!(
+                    "{what} after step {}; its completion: {completion:?}",
+                    self.step()
+                ),
             });
         }
         let (kl, most) = (experience.figures.kl, self.params.max_kl);
@@ -337,14 +338,24 @@ impl<'a> Training<'a> {
         if let Some(adaptive) = &self.params.adaptive_kl {
             let episodes = f64::from(self.params.rollout_batch_size);
             let (target, horizon) = (adaptive.target, adaptive.horizon);
-            let next = adapted(self.position.kl_coef(), figures.kl, target, horizon, episodes);
+            let next = adapted(
+                self.position.kl_coef(),
+                figures.kl,
+                target,
+                horizon,
+                episodes,
+            );
             self.position.kl_coef_bits = next.to_bits();
         }
     }
 
     fn write_update(&self, step: u64, figures: &UpdateFigures) {
         let mut values = vec![("loss", figures.loss), ("grad_norm", figures.norm)];
-        values.extend(figures.policy.map(|policy| ("val/ratio_not_one", policy.not_one)));
+        values.extend(
+            figures
+                .policy
+                .map(|policy| ("val/ratio_not_one", policy.not_one)),
+        );
         self.emit(step, &values, Some(figures.fingerprint()));
     }
 
