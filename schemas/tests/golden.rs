@@ -66,7 +66,7 @@ fn stand_in(recipe: &Recipe, ids: &BTreeMap<String, RunId>, input: &InputRef) ->
 fn run_ids_never_change() {
     let golden = folder("golden");
     let mut found = String::new();
-    for name in ["gpt", "llama", "command"] {
+    for name in ["gpt", "llama", "command", "align-gpt", "align-llama"] {
         let parsed = parse_file(&golden.join(format!("{name}.toml")), &golden);
         for (stage, id) in run_ids(&parsed.recipe) {
             found.push_str(&format!("{stage} {id}\n"));
@@ -108,6 +108,8 @@ fn every_shipped_recipe_parses_and_survives_its_json_form() {
         "llama",
         "test/gpt",
         "test/llama",
+        "test/align-gpt",
+        "test/align-llama",
         "small/gpt",
         "small/llama",
     ] {

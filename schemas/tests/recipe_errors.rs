@@ -169,3 +169,159 @@ fn overrides_name_the_option() {
         "no error"
     );
 }
+
+/// Stages that align what `GOOD` makes.
+const ALIGNED: &str = r#"[stages.annotate]
+kind = "annotate"
+inputs = { policy = "@sft", prompts = "p" }
+num_generations = 2
+labeller = "rule"
+gold = "rust-signature"
+[stages.reward]
+kind = "reward"
+inputs = { model = "@sft", dataset = "@annotate" }
+max_length = 8
+per_device_train_batch_size = 1
+learning_rate = 1e-3
+[stages.ppo]
+kind = "ppo"
+inputs = { policy = "@sft", reward_model = "@reward", prompts = "p" }
+total_episodes = 8
+rollout_batch_size = 4
+per_device_train_batch_size = 2
+learning_rate = 1e-4
+[stages.reference_logps]
+kind = "reference_logps"
+inputs = { model = "@sft", dataset = "@annotate" }
+max_length = 8
+[stages.dpo]
+kind = "dpo"
+inputs = { model = "@sft", dataset = "@annotate", reference_logps = "@reference_logps" }
+max_length = 8
+per_device_train_batch_size = 1
+learning_rate = 1e-4
+[stages.average]
+kind = "model_average"
+inputs = { one = "@dpo", two = "@ppo" }
+"#;
+
+#[track_caller]
+fn check_aligned(from: &str, to: &str, expected: &str) {
+    assert!(ALIGNED.contains(from), "{from}");
+    let text = format!("{GOOD}{}", ALIGNED.replacen(from, to, 1));
+    assert_eq!(error_of(&text, TINY, &[]), expected);
+}
+
+#[test]
+fn aligned_is_good() {
+    assert_eq!(error_of(&format!("{GOOD}{ALIGNED}"), TINY, &[]), "no error");
+}
+
+#[test]
+fn a_reward_model_is_no_policy() {
+    check_aligned(
+        "policy = \"@sft\", reward_model",
+        "policy = \"@reward\", reward_model",
+        "r.toml:34: stages.ppo.inputs.policy: expected a model, but `@reward` is a reward_model",
+    );
+    check_aligned(
+        "two = \"@ppo\"",
+        "two = \"@reward\"",
+        "r.toml:51: stages.average.inputs.two: expected a model, but `@reward` is a reward_model",
+    );
+    check_aligned(
+        "two = \"@ppo\" }",
+        "two = \"@ppo\" }\nof = \"reward_model\"",
+        "r.toml:51: stages.average.inputs.one: expected a reward_model, but `@dpo` is a model",
+    );
+}
+
+#[test]
+fn inputs_that_parameters_call_for() {
+    check_aligned(
+        "labeller = \"rule\"",
+        "labeller = \"reward_model\"",
+        "r.toml:22: stages.annotate.inputs.reward_model: expected an input, since the labeller `reward_model` needs it, \
+         found nothing",
+    );
+    check_aligned(
+        "prompts = \"p\" }\ntotal",
+        "prompts = \"p\", pretraining = \"c\" }\ntotal",
+        "r.toml:34: stages.ppo.inputs.pretraining: expected no such input, since only `ptx_coef` above 0 reads it, \
+         found one",
+    );
+    check_aligned(
+        "total_episodes = 8",
+        "total_episodes = 8\nptx_coef = 1\nptx_batch_size = 2",
+        "r.toml:34: stages.ppo.inputs.pretraining: expected an input, since `ptx_coef` above 0 needs it, found nothing",
+    );
+    check_aligned(
+        "one = \"@dpo\", ",
+        "",
+        "r.toml:51: stages.average.inputs: expected at least two checkpoints to average, found 1",
+    );
+    check_aligned(
+        "two = \"@ppo\" }",
+        "two = \"@ppo\" }\nweights = { one = 1, tow = 1 }",
+        "r.toml:52: stages.average.weights.two: expected the weight of this input, found nothing",
+    );
+}
+
+#[test]
+fn kept_log_probabilities_are_those_of_the_stage_s_own_sequences() {
+    check_aligned(
+        "max_length = 8\n[stages.dpo]",
+        "max_length = 7\n[stages.dpo]",
+        "r.toml:46: stages.dpo.max_length: expected 7, as in `@reference_logps`, found 8",
+    );
+    check_aligned(
+        "max_length = 8\n[stages.dpo]",
+        "max_length = 8\nmask_format_tokens = true\n[stages.dpo]",
+        "r.toml:44: stages.dpo.mask_format_tokens: expected true, as in `@reference_logps`, found false",
+    );
+    check_aligned(
+        "{ model = \"@sft\", dataset = \"@annotate\", reference_logps",
+        "{ model = \"@ppo\", dataset = \"@annotate\", reference_logps",
+        "r.toml:45: stages.dpo.inputs.model: expected @sft, as the `model` of `@reference_logps`, found @ppo",
+    );
+    check_aligned(
+        "{ model = \"@sft\", dataset = \"@annotate\", reference_logps",
+        "{ model = \"@ppo\", reference = \"@sft\", dataset = \"@annotate\", reference_logps",
+        "no error",
+    );
+}
+
+#[test]
+fn a_program_s_files_belong_to_a_labeller_that_runs_one() {
+    check_aligned(
+        "labeller = \"rule\"",
+        "labeller = \"rule\"\nsource = [\"judge.py\"]",
+        "r.toml:25: stages.annotate.source: expected nothing, since the stage runs no program",
+    );
+    check_aligned(
+        "labeller = \"rule\"",
+        "labeller = \"command\"\ncommand = [\"python3\", \"judge.py\"]\nsource = [\"judge.py\"]",
+        "no error",
+    );
+    check_aligned(
+        "max_length = 8\n[stages.dpo]",
+        "max_length = 8\nsource = [\"judge.py\"]\n[stages.dpo]",
+        "r.toml:43: stages.reference_logps.source: unknown key; expected one of dtype, mask_format_tokens, max_length, \
+         per_device_eval_batch_size, truncate_prompt, device, environment, eval_steps, gradient_checkpointing, keep, \
+         logging_steps, sample_steps, save_steps, threads, kind, inputs, seed",
+    );
+}
+
+#[test]
+fn a_mistyped_value_names_its_key() {
+    check(
+        "learning_rate = 1e-3\n[stages.sft]",
+        "learning_rate = \"fast\"\n[stages.sft]",
+        "r.toml:13: stages.pretrain.learning_rate: expected f64, found string \"fast\"",
+    );
+    check_aligned(
+        "rollout_batch_size = 4",
+        "rollout_batch_size = 4\nadaptive_kl = { target = 6, horizont = 1 }",
+        "r.toml:37: stages.ppo.adaptive_kl.horizont: unknown key; did you mean `horizon`?",
+    );
+}

@@ -3,6 +3,12 @@
 //! On the CPU a fused kernel takes a few rows at a time, so that their logits stay in the cache, and skips rows without a
 //! target. The log-probability of a token has the same bits whatever the batch around it.
 
+pub mod dpo;
+pub(crate) mod preference;
+pub mod reward;
+#[cfg(test)]
+mod testing;
+
 use crate::{
     error::{Error, Result},
     model::Model,

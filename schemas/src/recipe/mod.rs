@@ -3,6 +3,7 @@
 //! A [`Recipe`] that exists has no cycle, no unknown stage, no input that its kind does not take, and only values that
 //! can be. [`parse`] makes one from a TOML file.
 
+mod agreement;
 mod parse;
 mod source;
 
@@ -202,6 +203,7 @@ impl Recipe {
         }
         for stage in &stages {
             check_inputs(stage, &stages)?;
+            agreement::check(stage, &stages)?;
         }
         Ok(Self {
             format: RecipeFormat::Version1,

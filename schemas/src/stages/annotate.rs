@@ -214,10 +214,10 @@ impl AnnotateParams {
             Labeller::Command if self.command.is_empty() => Ok(()),
             Labeller::Command => check_argv("command", &self.command),
             _ if self.command.is_empty() => Ok(()),
-            other => Err(BadValue::new(
+            _ => Err(BadValue::new(
                 "command",
                 "nothing, unless the labeller is `command`",
-                format!("{:?} beside {other:?}", self.command),
+                format!("{:?}", self.command),
             )),
         }
     }
@@ -236,4 +236,162 @@ fn at_least(key: &str, value: f64, weaker: &str, least: f64) -> Result<(), BadVa
     }
     let expected = format!("a number of at least `{weaker}`, which is {least}");
     Err(BadValue::new(key, expected, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use super::*;
+    use crate::StageKind;
+
+    fn good() -> Good {
+        Good {
+            kind: StageKind::Annotate,
+            params: json!({"num_generations": 4, "labeller": "rule", "gold": "rust-signature"}),
+        }
+    }
+
+    #[test]
+    fn values() {
+        let good = good();
+        good.check(json!({}), "good");
+        good.check(
+            json!({"form": "rankings", "stop": [";", "{"], "prompts": 8}),
+            "good",
+        );
+        good.check(
+            json!({"num_generations": 1}),
+            "num_generations: expected at least 2, since one completion of a prompt has no other to be compared with \
+             (K = 1), found 1",
+        );
+        good.check(
+            json!({"temperature": 0}),
+            "temperature: expected a number above 0 and at most 100: at 0 all samples of a prompt would be the same, \
+             found 0",
+        );
+        good.check(
+            json!({"stop": [""]}),
+            "stop: expected no empty text, found \"\"",
+        );
+        good.check(
+            json!({"max_pairs_per_prompt": 0}),
+            "max_pairs_per_prompt: expected at least 1, found 0",
+        );
+        good.check(
+            json!({"min_gap": -0.1}),
+            "min_gap: expected a number of at least 0, found -0.1",
+        );
+    }
+
+    #[test]
+    fn thresholds_are_in_order() {
+        let good = good();
+        good.check(json!({"strengths": {"significantly": 0.4}}), "good");
+        good.check(
+            json!({"strengths": {"significantly": 0.2}}),
+            "strengths.significantly: expected a number of at least `better`, which is 0.3, found 0.2",
+        );
+        good.check(
+            json!({"strengths": {"better": 0.1}}),
+            "strengths.better: expected a number of at least `slightly`, which is 0.12, found 0.1",
+        );
+        good.check(
+            json!({"strengths": {"slightly": -1}}),
+            "strengths.slightly: expected a number of at least 0, found -1",
+        );
+        good.check(
+            json!({"strengths": {"beter": 1}}),
+            "strengths.beter: expected a known key, such as `better`, found an unknown key",
+        );
+    }
+
+    #[test]
+    fn a_labeller_has_what_it_labels_by() {
+        let good = good();
+        good.check(
+            json!({"gold": null}),
+            "gold: expected a rule, since the labeller is `rule`, found nothing",
+        );
+        good.check(
+            json!({"labeller": null}),
+            "labeller: expected a value, found nothing",
+        );
+        good.check(
+            json!({"labeller": "human"}),
+            "labeller: expected one of `rule`, `reward_model`, `command`, found unknown variant `human`",
+        );
+        good.check(
+            json!({"labeller": "command", "command": ["python3", "label.py"]}),
+            "good",
+        );
+        good.check(
+            json!({"labeller": "command", "command": [""]}),
+            "command: expected a program and its arguments, found [\"\"]",
+        );
+        good.check(
+            json!({"command": ["python3"]}),
+            "command: expected nothing, unless the labeller is `command`, found [\"python3\"]",
+        );
+    }
+
+    #[test]
+    fn inputs_are_those_that_the_labeller_reads() {
+        let (good, rule) = (good(), json!({}));
+        good.check_inputs(rule.clone(), &["policy", "prompts"], "good");
+        good.check_inputs(
+            rule.clone(),
+            &["policy", "prompts", "reward_model"],
+            "inputs.reward_model: expected no such input, since only the labeller `reward_model` reads it, found one",
+        );
+        good.check_inputs(
+            rule,
+            &["policy", "prompts", "source"],
+            "inputs.source: expected no such input, since only the labeller `command` reads it, found one",
+        );
+        let model = json!({"labeller": "reward_model", "gold": null});
+        good.check_inputs(
+            model.clone(),
+            &["policy", "prompts", "reward_model"],
+            "good",
+        );
+        good.check_inputs(
+            model,
+            &["policy", "prompts"],
+            "inputs.reward_model: expected an input, since the labeller `reward_model` needs it, found nothing",
+        );
+        let replayed = json!({"labeller": "command", "gold": null});
+        good.check_inputs(
+            replayed.clone(),
+            &["policy", "prompts", "judgements"],
+            "good",
+        );
+        good.check_inputs(
+            replayed,
+            &["policy", "prompts"],
+            "command: expected a program and its arguments, or the input `judgements` with what one has said before, \
+             found neither",
+        );
+        let program = json!({"labeller": "command", "command": ["judge"]});
+        good.check_inputs(program, &["policy", "prompts", "source"], "good");
+    }
+
+    #[test]
+    fn a_gap_has_the_strength_of_the_greatest_threshold_it_reaches() {
+        let gaps = StrengthGaps::default();
+        let strengths = [0.55, 0.549, 0.3, 0.12, 0.119, 0.0].map(|gap| gaps.strength(gap));
+        use Strength::{Better, Negligibly, Significantly, Slightly};
+        assert_eq!(
+            strengths,
+            [
+                Significantly,
+                Better,
+                Better,
+                Slightly,
+                Negligibly,
+                Negligibly
+            ]
+        );
+    }
 }

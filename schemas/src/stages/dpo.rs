@@ -83,3 +83,49 @@ impl Params for DpoParams {
         self.optimization.check()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use crate::StageKind;
+
+    #[test]
+    fn values() {
+        let good = Good {
+            kind: StageKind::Dpo,
+            params: json!({"max_length": 64, "per_device_train_batch_size": 8, "learning_rate": 1e-4}),
+        };
+        good.check(json!({}), "good");
+        good.check(
+            json!({"label_smoothing": 0.49, "sft_loss_weight": 0.2}),
+            "good",
+        );
+        for smoothing in [0.5, -0.1] {
+            good.check(
+                json!({"label_smoothing": smoothing}),
+                &format!(
+                    "label_smoothing: expected a number from 0 to below 0.5: at 0.5 a label says nothing, found \
+                     {smoothing}"
+                ),
+            );
+        }
+        good.check(
+            json!({"beta": 0}),
+            "beta: expected a number from 0.000001 to 1000, found 0",
+        );
+        good.check(
+            json!({"sft_loss_weight": -1}),
+            "sft_loss_weight: expected a number from 0 to 1000000, found -1",
+        );
+        good.check(
+            json!({"strengths": []}),
+            "strengths: expected at least one strength; leave the key out to train on every pair, found []",
+        );
+        good.check(
+            json!({"learning_rate": 0}),
+            "learning_rate: expected a number above 0, found 0",
+        );
+    }
+}

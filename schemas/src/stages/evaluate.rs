@@ -128,3 +128,48 @@ impl Params for EvaluateParams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use crate::StageKind;
+
+    fn good() -> Good {
+        Good {
+            kind: StageKind::Evaluate,
+            params: json!({"prompts": 4}),
+        }
+    }
+
+    #[test]
+    fn what_judges_completions_needs_some() {
+        let good = good();
+        good.check_inputs(
+            json!({}),
+            &["model", "dataset", "reward_model", "reference"],
+            "good",
+        );
+        good.check_inputs(json!({"prompts": 0}), &["model", "dataset"], "good");
+        for input in ["reward_model", "reference"] {
+            good.check_inputs(
+                json!({"prompts": 0}),
+                &["model", "dataset", input],
+                &format!("prompts: expected at least 1, since the input `{input}` judges completions, found 0"),
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_prompt_is_left_out_while_it_is_the_first_row() {
+        let params = |first: u32| {
+            good()
+                .with(&json!({"first_prompt": first}))
+                .unwrap()
+                .to_value()
+        };
+        assert_eq!(params(0).get("first_prompt"), None);
+        assert_eq!(params(600)["first_prompt"], 600);
+    }
+}

@@ -4,6 +4,8 @@
 //! result by intent and so belong to the run id. What only changes how the work is done is [`crate::Execution`].
 
 mod annotate;
+#[cfg(test)]
+mod checking;
 mod command;
 mod dpo;
 mod evaluate;
@@ -339,8 +341,14 @@ fn read<P: Params>(value: &Value) -> Result<P, BadValue> {
 
 pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, BadValue> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let key = error.path().to_string();
+        let path = error.path().to_string();
         let reason = error.into_inner().to_string();
+        let key = match path.as_str() {
+            "." if !reason.starts_with("missing field") => {
+                culprit::<T>(value, &reason).unwrap_or(path)
+            }
+            _ => path,
+        };
         // serde names a missing field in its message, never in the path.
         let missing = reason
             .strip_prefix("missing field `")
@@ -350,6 +358,28 @@ pub(crate) fn typed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, 
             None => unknown_field(&key, &reason).unwrap_or_else(|| mistyped(&key, &reason)),
         }
     })
+}
+
+/// The key whose value is to blame for `reason`, which stands without a place: serde forgets the key of a value in a
+/// flattened struct. Without that key the complaint is another, or there is none; and a complaint about a key that is
+/// not flattened would have had its place.
+fn culprit<T: serde::de::DeserializeOwned>(value: &Value, reason: &str) -> Option<String> {
+    let table = value.as_object()?;
+    let without = |key: &str| {
+        let mut rest = table.clone();
+        rest.remove(key);
+        T::deserialize(Value::Object(rest)).err()
+    };
+    let placeless = |key: &str| {
+        let mut wrong = table.clone();
+        wrong.insert(key.to_owned(), Value::Object(serde_json::Map::new()));
+        let error = serde_path_to_error::deserialize::<_, T>(Value::Object(wrong)).err();
+        error.is_none_or(|error| error.path().to_string() == ".")
+    };
+    let blamed = |key: &&String| {
+        without(key).is_none_or(|error| error.to_string() != reason) && placeless(key)
+    };
+    table.keys().find(blamed).cloned()
 }
 
 /// serde's own complaint about an unknown field, as ours.

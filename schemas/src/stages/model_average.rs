@@ -88,3 +88,66 @@ impl ModelAverageParams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use super::*;
+    use crate::StageKind;
+
+    fn good() -> Good {
+        Good {
+            kind: StageKind::ModelAverage,
+            params: json!({}),
+        }
+    }
+
+    #[test]
+    fn weights_are_positive_and_name_the_inputs() {
+        let good = good();
+        let weights = json!({"weights": {"one": 1, "two": 0.5}});
+        good.check(weights.clone(), "good");
+        for weight in [0, -1] {
+            good.check(
+                json!({"weights": {"one": weight}}),
+                &format!("weights.one: expected a number above 0, found {weight}"),
+            );
+        }
+        good.check_inputs(weights.clone(), &["one", "two"], "good");
+        good.check_inputs(
+            weights.clone(),
+            &["one", "two", "three"],
+            "weights.three: expected the weight of this input, found nothing",
+        );
+        good.check_inputs(
+            json!({"weights": {"one": 1, "two": 1, "twoo": 1}}),
+            &["one", "two"],
+            "weights.twoo: expected the name of an input: one, two, found no such input",
+        );
+    }
+
+    #[test]
+    fn one_checkpoint_has_no_average() {
+        let good = good();
+        good.check_inputs(json!({}), &["one", "two"], "good");
+        good.check_inputs(
+            json!({}),
+            &["one"],
+            "inputs: expected at least two checkpoints to average, found 1",
+        );
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        for (of, expected) in [
+            ("model", ArtifactType::Model),
+            ("reward_model", ArtifactType::RewardModel),
+        ] {
+            let params = good().with(&json!({"of": of})).unwrap();
+            assert_eq!(params.outputs(), [(output_name(of), expected)]);
+            assert_eq!(params.input_artifact("anything"), Some(expected));
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What every stage that updates weights may be told.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,15 @@ pub enum Dtype {
     Float32,
     /// bfloat16 in the layers, over 32-bit master weights.
     Bfloat16,
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Float32 => "float32",
+            Self::Bfloat16 => "bfloat16",
+        })
+    }
 }
 
 /// How the learning rate moves after the warm-up.

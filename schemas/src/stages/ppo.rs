@@ -288,3 +288,158 @@ impl PpoParams {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use super::*;
+    use crate::{StageKind, StageParams};
+
+    fn good() -> Good {
+        Good {
+            kind: StageKind::Ppo,
+            params: json!({
+                "total_episodes": 128,
+                "rollout_batch_size": 32,
+                "per_device_train_batch_size": 4,
+                "gradient_accumulation_steps": 2,
+                "learning_rate": 1e-4,
+            }),
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_trl() {
+        let StageParams::Ppo(params) = good().with(&json!({})).unwrap() else {
+            unreachable!("these are parameters of ppo");
+        };
+        assert_eq!((params.num_ppo_epochs, params.response_length), (4, 53));
+        assert_eq!(
+            (params.kl_coef, params.kl_estimator),
+            (0.05, KlEstimator::K1)
+        );
+        assert_eq!((params.gamma, params.lam, params.vf_coef), (1.0, 0.95, 0.1));
+        assert_eq!((params.cliprange, params.cliprange_value), (0.2, 0.2));
+        assert_eq!((params.minibatch_size(), params.rollouts()), (8, 4));
+    }
+
+    #[test]
+    fn batches_fit_into_each_other() {
+        let good = good();
+        good.check(
+            json!({"rollout_batch_size": 36}),
+            "rollout_batch_size: expected a multiple of the minibatch of 8 episodes (per_device_train_batch_size × \
+             gradient_accumulation_steps), found 36",
+        );
+        good.check(
+            json!({"rollout_batch_size": 0}),
+            "rollout_batch_size: expected at least 1, found 0",
+        );
+        for episodes in [0, 100] {
+            good.check(
+                json!({"total_episodes": episodes}),
+                &format!("total_episodes: expected a multiple of rollout_batch_size = 32, found {episodes}"),
+            );
+        }
+        good.check(json!({"value_only_rollouts": 3}), "good");
+        good.check(
+            json!({"value_only_rollouts": 4}),
+            "value_only_rollouts: expected fewer than the 4 rollouts there are, or the policy would never be trained, \
+             found 4",
+        );
+    }
+
+    #[test]
+    fn dropout_would_move_the_ratio() {
+        good().check(
+            json!({"dropout": 0.1}),
+            "dropout: expected 0: with dropout the policy's ratio would not be 1 before its first update, found 0.1",
+        );
+    }
+
+    #[test]
+    fn the_reward_s_terms() {
+        let good = good();
+        good.check(
+            json!({"adaptive_kl": {"target": 6, "horizon": 10000}}),
+            "good",
+        );
+        good.check(
+            json!({"adaptive_kl": {"target": 6}}),
+            "adaptive_kl.horizon: expected a value, found nothing",
+        );
+        good.check(
+            json!({"adaptive_kl": {"target": 0, "horizon": 1}}),
+            "adaptive_kl.target: expected a number above 0, found 0",
+        );
+        good.check(
+            json!({"adaptive_kl": {"target": 6, "horizon": 1}, "kl_coef": 0}),
+            "kl_coef: expected a number above 0, since `adaptive_kl` multiplies it, found 0",
+        );
+        good.check(json!({"kl_coef": 0}), "good");
+        good.check(
+            json!({"kl_estimator": "k2"}),
+            "kl_estimator: expected `k1` or `k3`, found unknown variant `k2`",
+        );
+        good.check(
+            json!({"reward_clip": 0}),
+            "reward_clip: expected a number above 0, found 0",
+        );
+        good.check(
+            json!({"missing_eos_penalty": -2}),
+            "missing_eos_penalty: expected a number from 0 to 1000000, found -2",
+        );
+        good.check(
+            json!({"max_kl": 0}),
+            "max_kl: expected a number above 0, found 0",
+        );
+    }
+
+    #[test]
+    fn the_losses_terms() {
+        let good = good();
+        good.check(
+            json!({"gamma": 1.1}),
+            "gamma: expected a number from 0 to 1, found 1.1",
+        );
+        good.check(
+            json!({"lam": -0.1}),
+            "lam: expected a number from 0 to 1, found -0.1",
+        );
+        good.check(
+            json!({"cliprange": 0}),
+            "cliprange: expected a number above 0, found 0",
+        );
+        good.check(
+            json!({"value_learning_rate": 0}),
+            "value_learning_rate: expected a number above 0, found 0",
+        );
+    }
+
+    #[test]
+    fn the_pretraining_mix_has_texts_and_a_batch() {
+        let good = good();
+        good.check(
+            json!({"ptx_coef": 1}),
+            "ptx_batch_size: expected at least 1, since `ptx_coef` is above 0, found 0",
+        );
+        good.check(
+            json!({"ptx_batch_size": 8}),
+            "ptx_batch_size: expected 0, since `ptx_coef` is 0, found 8",
+        );
+        let mixed = json!({"ptx_coef": 1, "ptx_batch_size": 8});
+        good.check_inputs(mixed.clone(), &["policy", "pretraining"], "good");
+        good.check_inputs(
+            mixed,
+            &["policy"],
+            "inputs.pretraining: expected an input, since `ptx_coef` above 0 needs it, found nothing",
+        );
+        good.check_inputs(
+            json!({}),
+            &["policy", "pretraining"],
+            "inputs.pretraining: expected no such input, since only `ptx_coef` above 0 reads it, found one",
+        );
+    }
+}

@@ -50,3 +50,32 @@ impl Params for ReferenceLogpsParams {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use crate::StageKind;
+
+    #[test]
+    fn values() {
+        let good = Good {
+            kind: StageKind::ReferenceLogps,
+            params: json!({"max_length": 64}),
+        };
+        good.check(json!({}), "good");
+        good.check(
+            json!({"max_length": 0}),
+            "max_length: expected at least 1, found 0",
+        );
+        good.check(
+            json!({"per_device_eval_batch_size": 0}),
+            "per_device_eval_batch_size: expected at least 1, found 0",
+        );
+        good.check(
+            json!({"dtype": "float16"}),
+            "dtype: expected `float32` or `bfloat16`, found unknown variant `float16`",
+        );
+    }
+}

@@ -60,3 +60,57 @@ impl Params for RejectionSamplingParams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use crate::StageKind;
+
+    #[test]
+    fn values() {
+        let good = Good {
+            kind: StageKind::RejectionSampling,
+            params: json!({"num_generations": 8}),
+        };
+        good.check(json!({}), "good");
+        good.check(
+            json!({"min_score": -1.5, "append_end": false, "temperature": 0.8}),
+            "good",
+        );
+        good.check(
+            json!({"num_generations": 1}),
+            "num_generations: expected at least 2, since one completion of a prompt leaves nothing to reject (K = 1), \
+             found 1",
+        );
+        good.check(
+            json!({"top_p": 0}),
+            "top_p: expected a number from 0.000001 to 1, found 0",
+        );
+        good.check(
+            json!({"max_new_tokens": 0}),
+            "max_new_tokens: expected at least 1, found 0",
+        );
+        good.check(
+            json!({"per_device_eval_batch_size": 0}),
+            "per_device_eval_batch_size: expected at least 1, found 0",
+        );
+        good.check(
+            json!({"num_generation": 4}),
+            "num_generation: expected a known key, such as `num_generations`, found an unknown key",
+        );
+    }
+
+    #[test]
+    fn a_mistyped_value_of_a_shared_parameter_is_named() {
+        let good = Good {
+            kind: StageKind::RejectionSampling,
+            params: json!({"num_generations": 8}),
+        };
+        good.check(
+            json!({"temperature": "hot"}),
+            "temperature: expected f64, found string \"hot\"",
+        );
+    }
+}

@@ -86,3 +86,62 @@ impl Params for RewardParams {
         self.optimization.check()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::checking::Good;
+    use crate::StageKind;
+
+    fn good() -> Good {
+        Good {
+            kind: StageKind::Reward,
+            params: json!({"max_length": 64, "per_device_train_batch_size": 8, "learning_rate": 1e-3}),
+        }
+    }
+
+    #[test]
+    fn values() {
+        let good = good();
+        good.check(json!({}), "good");
+        good.check(json!({"margin": "small", "strengths": ["better"]}), "good");
+        good.check(
+            json!({"margin": "medium"}),
+            "margin: expected one of `none`, `small`, `large`, `column`, found unknown variant `medium`",
+        );
+        good.check(
+            json!({"center_rewards_coefficient": -0.1}),
+            "center_rewards_coefficient: expected a number from 0 to 1000000, found -0.1",
+        );
+        good.check(
+            json!({"strengths": []}),
+            "strengths: expected at least one strength; leave the key out to train on every pair, found []",
+        );
+        good.check(
+            json!({"strengths": ["best"]}),
+            "strengths[0]: expected one of `negligibly`, `slightly`, `better`, `significantly`, found unknown variant \
+             `best`",
+        );
+        good.check(
+            json!({"num_train_epochs": 0}),
+            "num_train_epochs: expected a number from 0.000001 to 1000000, found 0",
+        );
+        good.check(
+            json!({"max_length": null}),
+            "max_length: expected a value, found nothing",
+        );
+    }
+
+    #[test]
+    fn the_order_of_strengths_is_no_part_of_the_parameters() {
+        let good = good();
+        let one = good
+            .with(&json!({"strengths": ["better", "significantly"]}))
+            .unwrap();
+        let other = good
+            .with(&json!({"strengths": ["significantly", "better"]}))
+            .unwrap();
+        assert_eq!(one.to_value(), other.to_value());
+    }
+}

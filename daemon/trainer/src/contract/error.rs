@@ -57,6 +57,14 @@ pub enum StageError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// An input that is not what the stage needs.
+    #[error("input `{input}`: {problem}")]
+    Input {
+        /// The input's name.
+        input: String,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
     /// A tokenizer or chat template that cannot be used.
     #[error("{path}: {problem}", path = path.display())]
     Tokenizer {
@@ -114,6 +122,13 @@ impl StageError {
         Self::Tokenizer {
             path: path.to_owned(),
             problem: problem.to_string(),
+        }
+    }
+
+    pub(crate) fn input(input: &str, problem: impl Into<String>) -> Self {
+        Self::Input {
+            input: input.to_owned(),
+            problem: problem.into(),
         }
     }
 

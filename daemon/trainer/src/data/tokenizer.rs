@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use begat_schemas::Digest;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -63,6 +64,18 @@ impl TextTokenizer {
             beginning,
             chat,
         })
+    }
+
+    /// The digest of what decides which tokens a text becomes and what they mean: two folders with the same one can exchange
+    /// tokens. Settings for padding and truncation, which other programs leave in the file, do not count.
+    pub fn digest(&self) -> StageResult<Digest> {
+        let mut bare = self.inner.clone();
+        bare.with_padding(None);
+        bare.with_truncation(None)
+            .map_err(|error| self.error(error))?;
+        let text = bare.to_string(false).map_err(|error| self.error(error))?;
+        let special = [Some(self.end_of_text), self.beginning];
+        Ok(Digest::of(format!("{text}\n{special:?}").as_bytes()))
     }
 
     /// Number of ids, special tokens included: one more than the largest id.

@@ -1,11 +1,13 @@
 //! The stages: from a work folder with a job to its outputs.
 
+mod batches;
 mod class;
 mod context;
 mod evaluate;
 mod ppo;
 mod pretrain;
 mod run;
+mod scoring;
 mod serve;
 mod sft;
 mod shape;

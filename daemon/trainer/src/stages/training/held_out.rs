@@ -5,8 +5,8 @@ use crate::contract::StageResult;
 use crate::error::Result;
 use crate::loss::log_probabilities;
 use crate::model::{Model, Pack};
-use crate::train::share_out;
-use crate::{Device, tensors};
+use crate::stages::batches::in_batches;
+use crate::tensors;
 
 /// Sums over the tokens that count.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -69,28 +69,14 @@ pub(crate) fn judge(
     batch: usize,
     threads: usize,
 ) -> StageResult<Judgement> {
-    let lanes = if model.device() == Device::Cpu {
-        threads.max(1)
-    } else {
-        1
-    };
-    let mut models = Vec::new();
-    for _ in 0..lanes {
-        models.push(model.share()?);
-    }
     let count = sequences.count();
-    let batches = count.div_ceil(batch);
-    let per_lane = share_out(&mut models, lanes, |lane, model| {
-        let mine = (lane..batches).step_by(lanes);
-        let found = mine.map(|number| {
-            let range = number * batch..((number + 1) * batch).min(count);
-            judge_batch(model, sequences, range)
-        });
-        found.collect::<Result<Vec<Vec<Judgement>>>>()
+    let found = in_batches(model, count, batch, threads, |model, range| {
+        judge_batch(model, sequences, range)
     })?;
     // Sequence by sequence in their own order, whoever judged them.
-    let in_order = (0..batches).flat_map(|number| &per_lane[number % lanes][number / lanes]);
-    Ok(in_order.fold(Judgement::default(), |sum, one| sum.plus(*one)))
+    Ok(found
+        .into_iter()
+        .fold(Judgement::default(), Judgement::plus))
 }
 
 fn judge_batch(
@@ -98,7 +84,6 @@ fn judge_batch(
     sequences: &dyn Sequences,
     range: std::ops::Range<usize>,
 ) -> Result<Vec<Judgement>> {
-    let _guard = tch::no_grad_guard();
     let (inputs, targets): (Vec<Vec<u32>>, Vec<Vec<i64>>) =
         range.map(|index| sequences.sequence(index)).unzip();
     let pack = Pack::new(&inputs, model.device())?;
