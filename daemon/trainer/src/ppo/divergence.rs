@@ -9,7 +9,7 @@ use begat_schemas::KlEstimator;
 pub fn divergence(estimator: KlEstimator, log_probability: f64, reference: f64) -> f64 {
     let log_ratio = reference - log_probability;
     match estimator {
-        KlEstimator::K1 => -log_ratio,
+        KlEstimator::K1 => log_probability - reference,
         KlEstimator::K3 => libm::expm1(log_ratio) - log_ratio,
     }
 }

@@ -10,7 +10,7 @@ mod schedule;
 pub use adamw::AdamW;
 pub use schedule::Schedule;
 
-pub(crate) use lanes::{CHUNK_TOKENS, share_out};
+pub(crate) use lanes::share_out;
 
 use crate::{
     error::{Error, Result},
@@ -18,7 +18,7 @@ use crate::{
     shim,
     tensors::Named,
 };
-use lanes::CPU_LANES;
+use lanes::{CHUNK_TOKENS, CPU_LANES};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 

@@ -240,17 +240,24 @@ fn inputs_that_do_not_fit_are_refused() {
     let fixture = Fixture::new();
     let reason = |name: &str, stage: &Stage| fail(&fixture.path(name), stage).0;
     let stage = fixture.ppo("gpt2");
-    let mut swapped = stage.clone();
-    swapped.inputs[0].1 = fixture.reward_model("gpt2");
-    assert!(
-        reason("1", &swapped)
-            .ends_with("inputs/policy: a reward model; expected a model that gives text")
-    );
-    let mut swapped = stage.clone();
-    swapped.inputs[1].1 = fixture.model("gpt2");
-    assert!(reason("2", &swapped).ends_with(
-        "inputs/reward_model: a model that gives text; expected a reward model with one score"
-    ));
+    for (name, input, folder, expected) in [
+        (
+            "1",
+            0,
+            fixture.reward_model("gpt2"),
+            "input `policy`: expected a language model, found a reward model, which gives scores and no tokens",
+        ),
+        (
+            "2",
+            1,
+            fixture.model("gpt2"),
+            "input `reward_model`: expected a reward model (…ForSequenceClassification with one label), found a language model",
+        ),
+    ] {
+        let mut swapped = stage.clone();
+        swapped.inputs[input].1 = folder;
+        assert_eq!(reason(name, &swapped), expected);
+    }
     let mut long = stage.clone();
     long.params["response_length"] = json!(96);
     assert_eq!(
@@ -270,13 +277,16 @@ fn inputs_that_do_not_fit_are_refused() {
         "train.jsonl:1: no field `prompt` to complete; it has `text`"
     );
     let path = fixture.reward_model("gpt2").join("tokenizer.json");
-    let mut text = fs::read_to_string(&path).unwrap();
-    text.push('\n');
-    fs::write(&path, text).unwrap();
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    tokenizer["model"]["merges"]
+        .as_array_mut()
+        .unwrap()
+        .swap(0, 1);
+    fs::write(&path, tokenizer.to_string()).unwrap();
     let tokenizers = reason("6", &stage);
     assert!(
-        tokenizers.contains("its tokenizer.json has digest ")
-            && tokenizers.ends_with("expected the same tokenizer"),
+        tokenizers.starts_with("input `reward_model`: its tokenizer has digest ")
+            && tokenizers.ends_with("; both must be the same"),
         "{tokenizers}"
     );
 }

@@ -8,13 +8,12 @@ mod experience;
 mod figures;
 mod learner;
 mod models;
-mod passes;
 mod policy;
 mod pretraining;
 mod prompts;
 mod rollout;
-mod scorer;
 mod training;
+mod value;
 
 use begat_schemas::PpoParams;
 

@@ -1,23 +1,21 @@
 //! The inputs of the stage, and whether they fit each other.
 
-use std::path::Path;
-
-use begat_schemas::{BadValue, BlobDigest, PpoParams};
+use begat_schemas::{BadValue, PpoParams};
 
 use super::pretraining::Pretraining;
 use super::prompts::Prompts;
-use super::scorer::Scorer;
-use crate::contract::{At, StageError, StageResult};
+use crate::contract::{StageError, StageResult};
 use crate::data::{Rows, TextTokenizer};
 use crate::model::{Head, Model, ModelConfig};
 use crate::stages::Context;
+use crate::stages::scoring::{RewardModel, check_head};
 
 /// What the stage is given, loaded.
 pub(super) struct Inputs {
     pub tokenizer: TextTokenizer,
     /// The policy as it comes; it stays as the reference.
     pub reference: Model,
-    pub scorer: Scorer,
+    pub reward_model: RewardModel,
     pub prompts: Prompts,
     pub pretraining: Option<Pretraining>,
 }
@@ -25,23 +23,20 @@ pub(super) struct Inputs {
 impl Inputs {
     pub(super) fn load(context: &Context<'_>, params: &PpoParams) -> StageResult<Self> {
         let policy = context.input("policy")?;
-        let reward_model = context.input("reward_model")?;
         let config = ModelConfig::load(&policy)?;
-        if config.head == Head::Score {
-            return Err(StageError::work(
-                &policy,
-                "a reward model; expected a model that gives text",
-            ));
-        }
-        same_tokenizer(&policy, &reward_model)?;
+        check_head("policy", &config, Head::LanguageModel)?;
         let tokenizer = TextTokenizer::load(&policy)?;
-        let scorer = Scorer::load(&reward_model, context)?;
-        for (folder, config) in [(&policy, &config), (&reward_model, scorer.model().config())] {
-            fits(folder, config, &tokenizer)?;
+        let reward_model = RewardModel::load(context, "reward_model")?;
+        reward_model.check_tokenizer("policy", &tokenizer)?;
+        for (input, config) in [
+            ("policy", &config),
+            ("reward_model", reward_model.model().config()),
+        ] {
+            fits(input, config, &tokenizer)?;
         }
         let positions = config
             .max_position_embeddings
-            .min(scorer.model().config().max_position_embeddings);
+            .min(reward_model.model().config().max_position_embeddings);
         let longest = room(params, positions)?;
         let rows = Rows::to_train("prompts", &context.input("prompts")?)?;
         let prompts = Prompts::read(&rows, &tokenizer, longest, context.random("order"))?;
@@ -58,7 +53,7 @@ impl Inputs {
         Ok(Self {
             reference: Model::load(&policy, context.device)?,
             tokenizer,
-            scorer,
+            reward_model,
             prompts,
             pretraining,
         })
@@ -76,31 +71,13 @@ fn room(params: &PpoParams, positions: i64) -> StageResult<usize> {
     Err(BadValue::new("response_length", expected, length).into())
 }
 
-fn fits(folder: &Path, config: &ModelConfig, tokenizer: &TextTokenizer) -> StageResult<()> {
+fn fits(input: &str, config: &ModelConfig, tokenizer: &TextTokenizer) -> StageResult<()> {
     let (has, needs) = (config.vocab_size, tokenizer.vocabulary_size());
     if needs as i64 <= has {
         return Ok(());
     }
-    Err(StageError::work(
-        folder,
+    Err(StageError::input(
+        input,
         format!("its tokenizer has {needs} tokens, but its vocab_size is {has}"),
-    ))
-}
-
-/// A score says nothing about tokens that another tokenizer would have made.
-fn same_tokenizer(policy: &Path, reward_model: &Path) -> StageResult<()> {
-    let digest = |folder: &Path| -> StageResult<BlobDigest> {
-        let path = folder.join("tokenizer.json");
-        Ok(BlobDigest::of(&std::fs::read(&path).at(&path)?))
-    };
-    let (one, other) = (digest(policy)?, digest(reward_model)?);
-    if one == other {
-        return Ok(());
-    }
-    Err(StageError::work(
-        reward_model,
-        format!(
-            "its tokenizer.json has digest {other}, but the policy's has {one}; expected the same tokenizer"
-        ),
     ))
 }

@@ -10,18 +10,22 @@
 
 use begat_schemas::PpoParams;
 
-use super::passes::{Chunk, pass};
 use super::policy::{as_trained, generates_exactly};
 use crate::Stream;
+use crate::contract::StageResult;
 use crate::error::Result;
 use crate::generate::{Completion, Finish, GenerateOptions, Sampling, generate};
 use crate::loss::{IGNORE, log_probabilities};
-use crate::model::Model;
+use crate::model::{Model, Pack};
 use crate::ppo::slots;
-use crate::{Kind, tensors};
+use crate::stages::batches::in_batches;
+use crate::stages::scoring::{RewardModel, raw_scores};
+use crate::{Kind, Tensor, tensors};
 
 /// Sequences in one KV cache.
 const CACHE_SEQUENCES: usize = 128;
+/// Sequences in one forward pass without gradients. It changes no bit on the processor; elsewhere it may, so it is fixed.
+const PASS_SEQUENCES: usize = 16;
 
 /// A prompt with its completion.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +47,16 @@ pub(super) struct Episode {
 impl Episode {
     pub(super) fn completion(&self) -> &[u32] {
         &self.tokens[self.prompt_tokens..]
+    }
+
+    /// What predicts the completion: all but the last token.
+    fn predicting(&self) -> &[u32] {
+        &self.tokens[..self.tokens.len() - 1]
+    }
+
+    /// What is read in the slots.
+    fn valued(&self) -> &[u32] {
+        &self.tokens[..self.prompt_tokens - 1 + self.slots]
     }
 }
 
@@ -75,7 +89,7 @@ impl Sampler<'_> {
         policy: &Model,
         prompts: &[(usize, &[u32])],
         first: u64,
-    ) -> Result<Vec<Episode>> {
+    ) -> StageResult<Vec<Episode>> {
         let model = as_trained(policy, self.kind)?;
         let options = GenerateOptions {
             sampling: Sampling {
@@ -119,7 +133,11 @@ impl Sampler<'_> {
     }
 
     /// log p of the completions' tokens under another model.
-    pub(super) fn reference(&self, model: &Model, episodes: &[Episode]) -> Result<Vec<Vec<f32>>> {
+    pub(super) fn reference(
+        &self,
+        model: &Model,
+        episodes: &[Episode],
+    ) -> StageResult<Vec<Vec<f32>>> {
         self.completion_log_probabilities(&as_trained(model, self.kind)?, episodes)
     }
 
@@ -127,21 +145,17 @@ impl Sampler<'_> {
         &self,
         model: &Model,
         episodes: &[Episode],
-    ) -> Result<Vec<Vec<f32>>> {
-        let texts: Vec<&[u32]> = episodes
-            .iter()
-            .map(|episode| &episode.tokens[..episode.tokens.len() - 1])
-            .collect();
-        pass(model, &texts, self.threads, |model, chunk| {
-            let episodes = &episodes[chunk.range.clone()];
-            let targets: Vec<i64> = episodes.iter().flat_map(targets).collect();
-            let temperature = self.params.temperature;
-            let found = log_probabilities(model, chunk.hidden, &targets, temperature, false)?;
-            let rows = tensors::floats(&found.values)?;
-            Ok(cut(chunk, episodes, &rows, |episode| {
-                episode.completion().len()
-            }))
-        })
+    ) -> StageResult<Vec<Vec<f32>>> {
+        let temperature = self.params.temperature;
+        self.rows(
+            model,
+            episodes,
+            Episode::predicting,
+            |model, hidden, episodes| {
+                let targets: Vec<i64> = episodes.iter().flat_map(targets).collect();
+                Ok(log_probabilities(model, hidden, &targets, temperature, false)?.values)
+            },
+        )
     }
 
     /// The value of each slot: the score of the text so far, on the scale of standardised scores.
@@ -150,18 +164,56 @@ impl Sampler<'_> {
         model: &Model,
         shift: f64,
         episodes: &[Episode],
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> StageResult<Vec<Vec<f32>>> {
         let model = as_trained(model, self.kind)?;
-        let texts: Vec<&[u32]> = episodes
-            .iter()
-            .map(|episode| &episode.tokens[..episode.prompt_tokens - 1 + episode.slots])
-            .collect();
-        pass(&model, &texts, self.threads, |model, chunk| {
-            let scores = model.scores(chunk.hidden)?.f_add_scalar(shift)?;
-            let rows = tensors::floats(&scores)?;
-            let episodes = &episodes[chunk.range.clone()];
-            Ok(cut(chunk, episodes, &rows, |episode| episode.slots))
+        self.rows(&model, episodes, Episode::valued, |model, hidden, _| {
+            Ok(model.scores(hidden)?.f_add_scalar(shift)?)
         })
+    }
+
+    /// Passes a part of each episode through a model and reads one number of each token from its prompt's last one on.
+    fn rows(
+        &self,
+        model: &Model,
+        episodes: &[Episode],
+        part: fn(&Episode) -> &[u32],
+        read: impl Fn(&Model, &Tensor, &[Episode]) -> Result<Tensor> + Sync,
+    ) -> StageResult<Vec<Vec<f32>>> {
+        let batch = PASS_SEQUENCES;
+        in_batches(
+            model,
+            episodes.len(),
+            batch,
+            self.threads,
+            |model, range| {
+                let episodes = &episodes[range];
+                let texts: Vec<&[u32]> = episodes.iter().map(part).collect();
+                let pack = Pack::new(&texts, model.device())?;
+                let rows = tensors::floats(&read(model, &model.hidden(&pack)?, episodes)?)?;
+                let ends = pack.offsets().windows(2).zip(episodes);
+                Ok(ends
+                    .map(|(ends, episode)| {
+                        rows[ends[0] + episode.prompt_tokens - 1..ends[1]].to_vec()
+                    })
+                    .collect())
+            },
+        )
+    }
+
+    /// The standardised score of each episode, read at its last token.
+    pub(super) fn scores(
+        &self,
+        reward_model: &RewardModel,
+        episodes: &[Episode],
+    ) -> StageResult<Vec<f64>> {
+        let (model, batch) = (reward_model.model(), PASS_SEQUENCES);
+        let tokens = |index: usize| episodes[index].tokens.clone();
+        let raw = raw_scores(model, episodes.len(), batch, self.threads, tokens)?;
+        let normalization = reward_model.normalization();
+        Ok(raw
+            .into_iter()
+            .map(|score| normalization.standardised(score))
+            .collect())
     }
 }
 
@@ -174,29 +226,6 @@ fn targets(episode: &Episode) -> impl Iterator<Item = i64> + '_ {
             i64::from(token)
         }
     })
-}
-
-/// The rows of each episode of a chunk from its prompt's last token on.
-fn cut(
-    chunk: &Chunk,
-    episodes: &[Episode],
-    rows: &[f32],
-    count: impl Fn(&Episode) -> usize,
-) -> Vec<Vec<f32>> {
-    let starts = episodes.iter().zip(chunk.pack.offsets());
-    starts
-        .map(|(episode, start)| {
-            rows[start + episode.prompt_tokens - 1..][..count(episode)].to_vec()
-        })
-        .collect()
-}
-
-/// Texts of all episodes.
-pub(super) fn texts(episodes: &[Episode]) -> Vec<&[u32]> {
-    episodes
-        .iter()
-        .map(|episode| episode.tokens.as_slice())
-        .collect()
 }
 
 /// The first episode whose score or value is no number.

@@ -12,13 +12,14 @@ use super::learner::{Learner, Rates};
 use super::models::Inputs;
 use super::policy::{Policy, generates_exactly};
 use super::prompts::Prompts;
-use super::rollout::{Episode, Rollout, Sampler, not_a_number, texts};
-use super::scorer::Scorer;
+use super::rollout::{Episode, Rollout, Sampler, not_a_number};
+use super::value::{shift, value_model};
 use crate::contract::{Checkpoint, CheckpointWriter, Companion, Snapshot, StageError, StageResult};
 use crate::data::{SideFiles, TextTokenizer};
 use crate::model::Model;
 use crate::ppo::adapted;
 use crate::stages::Context;
+use crate::stages::scoring::RewardModel;
 use crate::stages::training::{listed, trainer_options};
 use crate::train::Trainer;
 use crate::{Stream, tensors};
@@ -46,7 +47,7 @@ pub(super) struct Training<'a> {
     context: &'a Context<'a>,
     params: &'a PpoParams,
     reference: Model,
-    scorer: Scorer,
+    reward_model: RewardModel,
     prompts: Prompts,
     tokenizer: TextTokenizer,
     files: SideFiles,
@@ -85,7 +86,7 @@ impl Start {
         let options = trainer_options(context, &params.optimization);
         Ok(Self {
             policy: Policy::reference(&inputs.reference, options)?,
-            value: Trainer::new(inputs.scorer.value_model()?, options)?,
+            value: Trainer::new(value_model(&inputs.reward_model)?, options)?,
             step: 0,
             position: Position {
                 rollouts: 0,
@@ -164,7 +165,7 @@ impl<'a> Training<'a> {
                 params,
                 policy: start.policy,
                 value: start.value,
-                shift: inputs.scorer.normalization().shift(),
+                shift: shift(inputs.reward_model.normalization()),
                 pretraining: inputs.pretraining,
                 rates,
             },
@@ -172,7 +173,7 @@ impl<'a> Training<'a> {
             files: inputs.tokenizer.side_files()?,
             tokenizer: inputs.tokenizer,
             reference: inputs.reference,
-            scorer: inputs.scorer,
+            reward_model: inputs.reward_model,
             prompts: inputs.prompts,
             position: start.position,
             latest: start.latest,
@@ -244,9 +245,7 @@ impl<'a> Training<'a> {
         };
         let value = self.learner.value.model();
         let values = self.sampler.values(value, self.learner.shift, &episodes)?;
-        let scores = self
-            .scorer
-            .scores(&texts(&episodes), self.context.threads)?;
+        let scores = self.sampler.scores(&self.reward_model, &episodes)?;
         self.laps.judgement = then.elapsed().as_secs_f64() - self.laps.generation;
         Ok(Rollout {
             episodes,
