@@ -17,7 +17,7 @@ pub(super) struct Policy {
 #[derive(Debug)]
 enum State {
     /// The reference's own storage.
-    Reference(Model),
+    Reference(Box<Model>),
     Parted(Box<Trainer>),
 }
 
@@ -25,7 +25,7 @@ impl Policy {
     /// The policy before its first update: the reference, without a copy of a single weight.
     pub(super) fn reference(reference: &Model, options: TrainerOptions) -> Result<Self> {
         Ok(Self {
-            state: State::Reference(reference.share()?),
+            state: State::Reference(Box::new(reference.share()?)),
             options,
         })
     }
@@ -88,7 +88,7 @@ impl Policy {
 
     pub(super) fn into_model(self) -> StageResult<Model> {
         match self.state {
-            State::Reference(model) => Ok(model),
+            State::Reference(model) => Ok(*model),
             State::Parted(trainer) => Ok(trainer.into_model()),
         }
     }
