@@ -299,6 +299,18 @@ pub struct ReportSample {
     /// The sampled completion's score by the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gold_score: Option<f64>,
+    /// The sampled completion's score by the reward model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<f64>,
+    /// What the reference model sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_completion: Option<String>,
+    /// That one's score by the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_gold_score: Option<f64>,
+    /// That one's score by the reward model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_reward: Option<f64>,
 }
 
 /// The report's file of values, in canonical JSON.

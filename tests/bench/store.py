@@ -39,7 +39,8 @@ class Restic:
         fresh(self.out)
         self.call("init")
         idle = self.call("snapshots")
-        costs = {"ingest": self.call("backup", folder),
+        # restic restores a relative folder below its target by that name, an absolute one by its whole path.
+        costs = {"ingest": self.call("backup", folder.resolve()),
                  "restore": self.call("restore", "latest", "--target", self.out)}
         size = lineage.size(folder) / 1e6
         wall = {what: size / (cost.wall - idle.wall) for what, cost in costs.items()}

@@ -25,7 +25,9 @@ pub mod tools;
 mod train;
 
 pub use error::{Error, Result};
-pub use generate::{Completion, Finish, GenerateOptions, Hook, Sampling, generate};
+pub use generate::{
+    Completion, Finish, GenerateOptions, Group, Hook, Sampling, generate, generate_groups,
+};
 pub use model::{Architecture, Head, Model, ModelConfig, Pack};
 pub use random::Stream;
 pub use tch::{Device, Kind, Tensor};

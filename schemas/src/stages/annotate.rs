@@ -9,9 +9,9 @@ use super::command::check_argv;
 use super::sampling::check_generations;
 use super::{
     ArtifactType, BadValue, GoldRule, InputSpec, KindSpec, Params, SOURCE_INPUT, SamplingParams,
-    at_least_one,
+    at_least_one, output_name,
 };
-use crate::Strength;
+use crate::{OutputName, Strength};
 
 /// Who says which answer is better. A rule is a rule, never human feedback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -153,7 +153,10 @@ impl Params for AnnotateParams {
             InputSpec::optional("judgements", ArtifactType::Dataset),
             InputSpec::optional(SOURCE_INPUT, ArtifactType::Files),
         ]),
-        outputs: &[("dataset", ArtifactType::Dataset)],
+        outputs: &[
+            ("dataset", ArtifactType::Dataset),
+            ("report", ArtifactType::Report),
+        ],
     };
 
     fn check(&self) -> Result<(), BadValue> {
@@ -168,6 +171,15 @@ impl Params for AnnotateParams {
         self.strengths
             .check()
             .map_err(|error| error.below("strengths"))
+    }
+
+    /// What a program said is an output of its own, so that it can be the input `judgements` of another run.
+    fn outputs(&self) -> Vec<(OutputName, ArtifactType)> {
+        let said = (self.labeller == Labeller::Command)
+            .then(|| (output_name("judgements"), ArtifactType::Dataset));
+        let always = Self::SPEC.outputs.iter();
+        let always = always.map(|(name, artifact)| (output_name(name), *artifact));
+        always.chain(said).collect()
     }
 
     fn check_inputs(&self, given: &BTreeSet<&str>) -> Result<(), BadValue> {

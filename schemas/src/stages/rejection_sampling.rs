@@ -46,7 +46,10 @@ impl Params for RejectionSamplingParams {
             InputSpec::required("prompts", ArtifactType::Dataset),
             InputSpec::optional("earlier", ArtifactType::Dataset),
         ]),
-        outputs: &[("dataset", ArtifactType::Dataset)],
+        outputs: &[
+            ("dataset", ArtifactType::Dataset),
+            ("report", ArtifactType::Report),
+        ],
     };
 
     fn check(&self) -> Result<(), BadValue> {

@@ -65,6 +65,14 @@ pub enum StageError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// A program that was to judge, and did not.
+    #[error("labeller `{program}`: {problem}")]
+    Labeller {
+        /// The program.
+        program: String,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
     /// A tokenizer or chat template that cannot be used.
     #[error("{path}: {problem}", path = path.display())]
     Tokenizer {

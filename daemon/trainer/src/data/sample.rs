@@ -107,7 +107,7 @@ impl SampleReader<'_> {
         let completion = self.tokenizer.encode(row.text("completion")?)?;
         sample.push(&prompt, !self.completion_only);
         sample.push(&completion, true);
-        self.end(&mut sample);
+        self.end_of(row, &mut sample)?;
         Ok(sample)
     }
 
@@ -131,7 +131,7 @@ impl SampleReader<'_> {
                 !self.completion_only || (turn.learned && completes),
             );
         }
-        self.end(&mut sample);
+        self.end_of(row, &mut sample)?;
         Ok(sample)
     }
 
@@ -147,6 +147,21 @@ impl SampleReader<'_> {
             self.end(&mut sample);
         }
         Ok(sample)
+    }
+
+    /// Ends the sample, unless its row says that its completion has no end to be learned (`append_end`: false).
+    fn end_of(&self, row: &Row, sample: &mut Sample) -> StageResult<()> {
+        match row.get("append_end") {
+            None | Some(Value::Bool(true)) => self.end(sample),
+            Some(Value::Bool(false)) => {}
+            Some(other) => {
+                let found = kind(other);
+                return Err(row.error(format!(
+                    "field `append_end`: expected true or false, found {found}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn end(&self, sample: &mut Sample) {

@@ -51,6 +51,17 @@ impl SampleFile {
         reader: SampleReader<'_>,
         max_length: usize,
     ) -> StageResult<Self> {
+        Self::of_several(path, std::slice::from_ref(rows), reader, max_length)
+    }
+
+    /// Tokenizes the rows of several datasets, one after the other. Where a row is named, those of all but the first
+    /// dataset have their input's name before them.
+    pub fn of_several(
+        path: &Path,
+        datasets: &[Rows],
+        reader: SampleReader<'_>,
+        max_length: usize,
+    ) -> StageResult<Self> {
         let mut builder = Builder {
             out: BufWriter::new(File::create(path).at(path)?),
             path,
@@ -60,16 +71,22 @@ impl SampleFile {
             entries: Vec::new(),
             report: SampleReport::default(),
         };
-        let mut group = Vec::with_capacity(GROUP_ROWS);
-        for row in rows.read() {
-            group.push(row?);
-            if group.len() == GROUP_ROWS {
-                builder.add(std::mem::take(&mut group))?;
+        for (number, rows) in datasets.iter().enumerate() {
+            let mut group = Vec::with_capacity(GROUP_ROWS);
+            for row in rows.read() {
+                let mut row = row?;
+                if number > 0 {
+                    row.place.0 = Path::new(rows.input()).join(&row.place.0).into();
+                }
+                group.push(row);
+                if group.len() == GROUP_ROWS {
+                    builder.add(std::mem::take(&mut group))?;
+                }
             }
+            builder.add(group)?;
         }
-        builder.add(group)?;
-        let file = builder.finish(rows.input())?;
-        Ok(file)
+        let inputs: Vec<&str> = datasets.iter().map(Rows::input).collect();
+        builder.finish(&inputs.join(", "))
     }
 
     /// What became of the rows.

@@ -88,6 +88,17 @@ impl Cache {
         qkv.attend(pack)
     }
 
+    /// Copies what a slot holds to the `more` slots after it.
+    pub(super) fn repeat(&self, slot: i64, more: i64) -> Result<()> {
+        if more > 0 {
+            for tensor in self.layers.iter().flat_map(|(keys, values)| [keys, values]) {
+                let one = tensor.f_narrow(0, slot, 1)?;
+                tensor.f_narrow(0, slot + 1, more)?.f_copy_(&one)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Attention of one new token for each row.
     pub(super) fn step(&self, layer: usize, qkv: &Qkv, rows: &Rows) -> Result<Tensor> {
         let (keys, values) = &self.layers[layer];

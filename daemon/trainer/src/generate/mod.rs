@@ -65,6 +65,15 @@ pub struct Completion {
 /// Asked after each token with the prompt's number and the completion so far; `true` ends the completion.
 pub type Hook<'a> = &'a (dyn Fn(usize, &[u32]) -> bool + Sync);
 
+/// Completions of one prompt, which is passed through the model once for all of them.
+#[derive(Clone, Debug)]
+pub struct Group<P> {
+    /// What they all continue.
+    pub prompt: P,
+    /// One number for each completion: its token `t` uses `stream.bits(row, t)`.
+    pub rows: Vec<u64>,
+}
+
 /// Completes every prompt; results come in the prompts' order.
 pub fn generate<P: AsRef<[u32]> + Sync>(
     model: &Model,
@@ -72,37 +81,41 @@ pub fn generate<P: AsRef<[u32]> + Sync>(
     options: &GenerateOptions,
     hook: Option<Hook>,
 ) -> Result<Vec<Completion>> {
+    let numbered = prompts.iter().zip(options.first_row..);
+    let groups: Vec<Group<&[u32]>> = numbered
+        .map(|(prompt, row)| Group {
+            prompt: prompt.as_ref(),
+            rows: vec![row],
+        })
+        .collect();
+    Ok(generate_groups(model, &groups, options, hook)?.concat())
+}
+
+/// Completes each prompt as often as its group has rows; results come in the groups' and their rows' order, with the bits
+/// that [`generate`] gives for each row alone. `options.first_row` is not used, and the hook's number counts completions.
+pub fn generate_groups<P: AsRef<[u32]> + Sync>(
+    model: &Model,
+    groups: &[Group<P>],
+    options: &GenerateOptions,
+    hook: Option<Hook>,
+) -> Result<Vec<Vec<Completion>>> {
     options.sampling.validate()?;
-    for (number, prompt) in prompts.iter().enumerate() {
-        let (length, most) = (
-            prompt.as_ref().len(),
-            model.config().max_position_embeddings as usize,
-        );
-        if length == 0 || length >= most {
-            return Err(Error::Invalid(format!(
-                "prompt {number} has {length} tokens; expected 1 to {}",
-                most - 1
-            )));
-        }
-    }
+    check_prompts(model, groups)?;
     let threads = if cache::device(model) == tch::Device::Cpu {
         options.threads.max(1)
     } else {
         1
     };
-    let portion = options
-        .batch
-        .max(1)
-        .min(prompts.len().div_ceil(threads).max(1));
+    let count: usize = groups.iter().map(|group| group.rows.len()).sum();
+    let portion = options.batch.max(1).min(count.div_ceil(threads).max(1));
     let model = model.packed()?;
-    let mut jobs = prompts
-        .chunks(portion)
-        .enumerate()
-        .map(|(number, prompts)| {
+    let mut jobs = portions(groups, portion)
+        .into_iter()
+        .map(|(first, pieces)| {
             Ok(Job {
                 model: model.share()?,
-                prompts,
-                first: number * portion,
+                pieces,
+                first,
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -110,13 +123,57 @@ pub fn generate<P: AsRef<[u32]> + Sync>(
         let _guard = tch::no_grad_guard();
         Batch::start(job, options)?.run(options, hook)
     })?;
-    Ok(parts.concat())
+    let mut all = parts.into_iter().flatten();
+    let of_group = |group: &Group<P>| all.by_ref().take(group.rows.len()).collect();
+    Ok(groups.iter().map(of_group).collect())
 }
 
-/// The prompts that one thread completes together.
-struct Job<'a, P> {
+fn check_prompts<P: AsRef<[u32]>>(model: &Model, groups: &[Group<P>]) -> Result<()> {
+    let most = model.config().max_position_embeddings as usize;
+    for (number, group) in groups.iter().enumerate() {
+        let length = group.prompt.as_ref().len();
+        if length == 0 || length >= most {
+            return Err(Error::Invalid(format!(
+                "prompt {number} has {length} tokens; expected 1 to {}",
+                most - 1
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Some rows of one group.
+struct Piece<'a> {
+    prompt: &'a [u32],
+    rows: &'a [u64],
+}
+
+/// The rows in portions of at most `portion`, each with the number of its first completion; a group is split only where
+/// it does not fit into a portion that holds nothing else.
+fn portions<P: AsRef<[u32]>>(groups: &[Group<P>], portion: usize) -> Vec<(usize, Vec<Piece<'_>>)> {
+    let mut portions: Vec<(usize, Vec<Piece>)> = Vec::new();
+    let (mut first, mut filled) = (0, portion);
+    for group in groups {
+        for rows in group.rows.chunks(portion) {
+            if filled + rows.len() > portion {
+                portions.push((first, Vec::new()));
+                filled = 0;
+            }
+            if let Some((_, pieces)) = portions.last_mut() {
+                let prompt = group.prompt.as_ref();
+                pieces.push(Piece { prompt, rows });
+            }
+            filled += rows.len();
+            first += rows.len();
+        }
+    }
+    portions
+}
+
+/// What one thread completes together.
+struct Job<'a> {
     model: Model,
-    prompts: &'a [P],
+    pieces: Vec<Piece<'a>>,
     first: usize,
 }
 
@@ -125,6 +182,8 @@ struct Batch<'a> {
     model: &'a Model,
     first: usize,
     cache: Cache,
+    /// Each sequence's row in the random stream.
+    rows: Vec<u64>,
     /// Rows that go on, by their number in the batch; `lengths` counts prompt and completion.
     active: Vec<usize>,
     lengths: Vec<usize>,
@@ -133,14 +192,11 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Passes the prompts through the model.
-    fn start<P: AsRef<[u32]>>(job: &'a Job<P>, options: &GenerateOptions) -> Result<Self> {
+    /// Passes each prompt through the model once, and gives every one of its rows what that left behind.
+    fn start(job: &'a Job, options: &GenerateOptions) -> Result<Self> {
         let model = &job.model;
-        let lengths: Vec<usize> = job
-            .prompts
-            .iter()
-            .map(|prompt| prompt.as_ref().len())
-            .collect();
+        let each = |piece: &Piece| vec![piece.prompt.len(); piece.rows.len()];
+        let lengths: Vec<usize> = job.pieces.iter().flat_map(each).collect();
         let longest = lengths
             .iter()
             .max()
@@ -152,14 +208,18 @@ impl<'a> Batch<'a> {
             lengths.len(),
             longest.min(model.config().max_position_embeddings as usize),
         )?;
-        let pack = Pack::new(job.prompts, model.device())?;
+        let prompts: Vec<&[u32]> = job.pieces.iter().map(|piece| piece.prompt).collect();
+        let pack = Pack::new(&prompts, model.device())?;
         model.check(&pack)?;
-        let slots: Vec<i64> = (0..lengths.len() as i64).collect();
+        let slots = first_slots(&job.pieces);
         let mut state = model.embed(pack.tokens(), pack.positions())?;
         for layer in 0..model.layer_count() {
             state = model.layer(layer, &state, pack.positions(), &mut |qkv| {
                 cache.fill(layer, &qkv, &pack, &slots)
             })?;
+        }
+        for (piece, &slot) in job.pieces.iter().zip(&slots) {
+            cache.repeat(slot, piece.rows.len() as i64 - 1)?;
         }
         let last = Tensor::f_from_slice(&pack.last_tokens())?.f_to_device(model.device())?;
         let empty = Completion {
@@ -171,13 +231,28 @@ impl<'a> Batch<'a> {
             model,
             first: job.first,
             cache,
+            rows: job
+                .pieces
+                .iter()
+                .flat_map(|piece| piece.rows)
+                .copied()
+                .collect(),
             active: (0..lengths.len()).collect(),
             completions: vec![empty; lengths.len()],
             lengths,
             logits: Vec::new(),
         };
         batch.take_logits(&state.f_index_select(0, &last)?)?;
+        batch.repeat_logits(&job.pieces);
         Ok(batch)
+    }
+
+    /// From a row of logits for each piece to one for each of its rows.
+    fn repeat_logits(&mut self, pieces: &[Piece]) {
+        let vocabulary = self.model.config().vocab_size as usize;
+        let each = self.logits.chunks_exact(vocabulary).zip(pieces);
+        let repeated = each.map(|(logits, piece)| logits.repeat(piece.rows.len()));
+        self.logits = repeated.collect::<Vec<_>>().concat();
     }
 
     fn run(mut self, options: &GenerateOptions, hook: Option<Hook>) -> Result<Vec<Completion>> {
@@ -206,10 +281,8 @@ impl<'a> Batch<'a> {
         let mut going_on = Vec::with_capacity(self.active.len());
         for (number, &row) in self.active.iter().enumerate() {
             let logits = &self.logits[number * vocabulary..][..vocabulary];
-            let prompt = self.first + row;
-            let bits = options
-                .stream
-                .bits(options.first_row + prompt as u64, position as u64);
+            let number_of_all = self.first + row;
+            let bits = options.stream.bits(self.rows[row], position as u64);
             let token = chooser.choose(logits, options.sampling, bits);
             let completion = &mut self.completions[row];
             completion.tokens.push(token);
@@ -219,7 +292,7 @@ impl<'a> Batch<'a> {
             self.lengths[row] += 1;
             if options.stop_tokens.contains(&token) {
                 completion.finish = Finish::StopToken;
-            } else if hook.is_some_and(|hook| hook(prompt, &completion.tokens)) {
+            } else if hook.is_some_and(|hook| hook(number_of_all, &completion.tokens)) {
                 completion.finish = Finish::Hook;
             } else if self.lengths[row] < most {
                 going_on.push(row);
@@ -265,6 +338,17 @@ impl<'a> Batch<'a> {
         self.logits = tensors::floats(&logits)?;
         Ok(())
     }
+}
+
+/// The slot of each piece's first row.
+fn first_slots(pieces: &[Piece]) -> Vec<i64> {
+    let mut next = 0;
+    let slot = |piece: &Piece| {
+        let slot = next;
+        next += piece.rows.len() as i64;
+        slot
+    };
+    pieces.iter().map(slot).collect()
 }
 
 #[cfg(test)]
@@ -449,6 +533,68 @@ mod tests {
             generate(&model, &prompts[4..], &rest, None).unwrap(),
             all[4..]
         );
+    }
+
+    #[test]
+    fn rows_of_one_prompt_have_the_bits_of_prompts_of_their_own() {
+        for config in shapes() {
+            let model = model(&config);
+            let prompts = prompts(&config, &[17, 1, 40]);
+            let rows: [&[u64]; 3] = [&[3, 8, 5, 1, 2], &[9], &[4, 0, 7]];
+            let groups: Vec<Group<&Vec<u32>>> = prompts
+                .iter()
+                .zip(rows)
+                .map(|(prompt, rows)| Group {
+                    prompt,
+                    rows: rows.to_vec(),
+                })
+                .collect();
+            for (batch, threads) in [(64, 1), (4, 2), (2, 3), (1, 1)] {
+                let options = GenerateOptions {
+                    batch,
+                    threads,
+                    ..options(Sampling::at(1.0), 12)
+                };
+                let shared = generate_groups(&model, &groups, &options, None).unwrap();
+                for (group, completions) in groups.iter().zip(shared) {
+                    for (&row, completion) in group.rows.iter().zip(&completions) {
+                        let own = GenerateOptions {
+                            first_row: row,
+                            ..options.clone()
+                        };
+                        let own = generate(&model, &[group.prompt], &own, None).unwrap();
+                        assert_eq!(own[0].tokens, completion.tokens);
+                        let all = |one: &Completion| bits(&[one.log_probabilities.clone()]);
+                        assert_eq!(all(&own[0]), all(completion), "{:?}", config.architecture);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hooks_are_told_the_completion_that_they_are_asked_about() {
+        let config = &shapes()[1];
+        let model = model(config);
+        let prompts = prompts(config, &[5, 9]);
+        let group = |prompt, rows: &[u64]| Group {
+            prompt,
+            rows: rows.to_vec(),
+        };
+        let groups = [group(&prompts[0], &[0, 1, 2]), group(&prompts[1], &[0, 1])];
+        let hook = |number: usize, tokens: &[u32]| tokens.len() > number;
+        for batch in [1, 2, 64] {
+            let options = GenerateOptions {
+                batch,
+                ..options(Sampling::at(1.0), 9)
+            };
+            let done = generate_groups(&model, &groups, &options, Some(&hook)).unwrap();
+            let lengths: Vec<Vec<usize>> = done
+                .iter()
+                .map(|group| group.iter().map(|one| one.tokens.len()).collect())
+                .collect();
+            assert_eq!(lengths, [vec![1, 2, 3], vec![4, 5]]);
+        }
     }
 
     #[test]

@@ -114,6 +114,14 @@ impl ModelConfig {
         }
     }
 
+    /// Its parameters' names and shapes.
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<i64>)> {
+        let parameters = super::parameters::list(self).into_iter();
+        parameters
+            .map(|parameter| (parameter.name, parameter.shape))
+            .collect()
+    }
+
     /// Reads `config.json` of a model folder.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");

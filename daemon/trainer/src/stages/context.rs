@@ -77,6 +77,19 @@ impl Context<'_> {
         }
     }
 
+    /// Whether there is an input called so.
+    pub(crate) fn has_input(&self, name: &str) -> bool {
+        let inputs = &self.job.derivation.inputs;
+        inputs.keys().any(|input| input.as_str() == name)
+    }
+
+    /// The digest of an input's tree; empty if there is no such input.
+    pub(crate) fn digest_of(&self, name: &str) -> String {
+        let mut inputs = self.job.derivation.inputs.iter();
+        let found = inputs.find(|(input, _)| input.as_str() == name);
+        found.map(|(_, tree)| tree.to_string()).unwrap_or_default()
+    }
+
     /// Ends early if somebody asked for it; for stages that keep nothing.
     pub(crate) fn check_stop(&self) -> StageResult<()> {
         if self.stop.is_set() {

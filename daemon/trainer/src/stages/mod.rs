@@ -1,16 +1,23 @@
 //! The stages: from a work folder with a job to its outputs.
 
+mod annotate;
 mod batches;
 mod class;
 mod context;
 mod evaluate;
+mod gold;
+mod model_average;
 mod ppo;
 mod pretrain;
+mod rejection_sampling;
+mod report;
 mod run;
+mod sampling;
 mod scoring;
 mod serve;
 mod sft;
 mod shape;
+mod statistics;
 mod tokenizer;
 mod training;
 

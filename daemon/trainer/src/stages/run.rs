@@ -5,7 +5,10 @@ use std::path::Path;
 
 use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StageParams};
 
-use super::{Context, Hooks, class, evaluate, ppo, pretrain, sft, tokenizer};
+use super::{
+    Context, Hooks, annotate, class, evaluate, model_average, ppo, pretrain, rejection_sampling,
+    sft, tokenizer,
+};
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
 use crate::{Device, device};
 
@@ -107,22 +110,23 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         StageParams::Sft(params) => sft::run(context, params),
         StageParams::Evaluate(params) => evaluate::run(context, params),
         StageParams::Ppo(params) => ppo::run(context, params),
+        StageParams::Annotate(params) => annotate::run(context, params),
+        StageParams::RejectionSampling(params) => rejection_sampling::run(context, params),
+        StageParams::ModelAverage(params) => model_average::run(context, params),
         StageParams::Command(_) => Err(StageError::work(
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
         )),
-        params @ (StageParams::Reward(_)
-        | StageParams::Annotate(_)
-        | StageParams::RejectionSampling(_)
-        | StageParams::ReferenceLogps(_)
-        | StageParams::Dpo(_)
-        | StageParams::ModelAverage(_)) => Err(StageError::work(
-            context.work.root(),
-            format!(
-                "this begat-stage does not have the kind `{}` yet",
-                params.kind()
-            ),
-        )),
+        params
+        @ (StageParams::Reward(_) | StageParams::ReferenceLogps(_) | StageParams::Dpo(_)) => {
+            Err(StageError::work(
+                context.work.root(),
+                format!(
+                    "this begat-stage does not have the kind `{}` yet",
+                    params.kind()
+                ),
+            ))
+        }
     }
 }
 

@@ -20,11 +20,15 @@ pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> 
     let tokenizer = TextTokenizer::load(&folder)?;
     check_fit(&config, &tokenizer, params.max_length)?;
     let dataset = context.input("dataset")?;
-    let rows = Rows::to_train("dataset", &dataset)?;
+    let mut rows = vec![Rows::to_train("dataset", &dataset)?];
+    if context.has_input("more") {
+        rows.push(Rows::to_train("more", &context.input("more")?)?);
+    }
     let samples = tokenized(context, params, &rows, &tokenizer, "train")?;
     let validation = Rows::find("dataset", &dataset, Split::Validation)?;
     let held_out: Option<Box<dyn HeldOut>> = if validation.has_rows()? {
-        let file = tokenized(context, params, &validation, &tokenizer, "validation")?;
+        let rows = [validation];
+        let file = tokenized(context, params, &rows, &tokenizer, "validation")?;
         Some(Box::new(file))
     } else {
         None
@@ -90,7 +94,7 @@ pub(super) fn check_fit(
 fn tokenized(
     context: &Context<'_>,
     params: &SftParams,
-    rows: &Rows,
+    rows: &[Rows],
     tokenizer: &TextTokenizer,
     name: &str,
 ) -> StageResult<SampleFile> {
@@ -99,7 +103,7 @@ fn tokenized(
         tokenizer,
         completion_only: params.completion_only_loss,
     };
-    let file = SampleFile::build(&path, rows, reader, params.max_length as usize)?;
+    let file = SampleFile::of_several(&path, rows, reader, params.max_length as usize)?;
     let report = file.report();
     let level = if report.truncated + report.dropped > 0 {
         "warn"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use begat_schemas::{Event, EventBody};
+use begat_schemas::{Event, EventBody, StageKind, StageParams};
 use begat_trainer::stages::{Hooks, run};
 use begat_trainer::{Device, Model};
 use serde_json::{Value, json};
@@ -220,23 +220,31 @@ pub fn prepare(work: &Path, stage: &Stage, resume_from: Option<u64>) {
             begat_schemas::TreeDigest::of(name.as_bytes()).to_string(),
         );
     }
-    let output = match stage.kind {
-        "tokenizer" => "tokenizer",
-        "evaluate" => "report",
-        _ => "model",
-    };
     let mut job = json!({
         "contract": 1, "attempt": format!("{}.1", "0".repeat(64)), "recipe": "test", "stage": stage.kind,
         "derivation": {
             "format": "begat-derivation-1", "kind": stage.kind, "revision": 1, "params": stage.params,
             "inputs": inputs, "seed": 7,
         },
-        "execution": stage.execution, "outputs": [{"name": output, "type": output}], "resume_from": resume_from,
+        "execution": stage.execution, "outputs": outputs(stage), "resume_from": resume_from,
     });
-    if stage.kind == "tokenizer" {
+    if matches!(stage.kind, "tokenizer" | "model_average") {
         job["derivation"].as_object_mut().unwrap().remove("seed");
     }
     fs::write(work.join("job.json"), job.to_string()).unwrap();
+}
+
+/// The outputs that a stage promises; one with parameters that cannot be promises a model.
+fn outputs(stage: &Stage) -> Value {
+    let kind = StageKind::from_name(stage.kind).unwrap();
+    let outputs = StageParams::from_value(kind, &stage.params).map(|params| params.outputs());
+    match outputs {
+        Ok(outputs) => outputs
+            .iter()
+            .map(|(name, artifact)| json!({"name": name, "type": artifact}))
+            .collect(),
+        Err(_) => json!([{"name": "model", "type": "model"}]),
+    }
 }
 
 /// Runs the stage to its end and gives its output.

@@ -1,6 +1,7 @@
 //! The stages through their work folders, in process and as the real program.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod averaged;
 mod data;
 mod failures;
 mod fixture;
@@ -8,4 +9,5 @@ mod killed;
 mod ppo;
 mod repeated;
 mod resumed;
+mod sampling;
 mod served;
