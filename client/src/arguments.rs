@@ -14,6 +14,7 @@ Examples:
   begat runs                                      the newest runs
   begat metrics gpt/sft loss                      a curve
   begat lineage gpt/sft                           where a checkpoint came from
+  begat compare gpt llama                         two lineages, stage by stage
   begat reproduce gpt/sft                         make it again, and compare every bit
   begat checkout gpt/sft model/                   a folder that other tools load
   begat sample gpt/sft 'Once upon a time'         ask it something

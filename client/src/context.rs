@@ -64,6 +64,13 @@ impl Context {
         Ok(self.terminal.data(&format!("{text}\n"))?)
     }
 
+    /// Prints one of several results as a line of JSON.
+    pub fn print_json_line<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Failure::new(format!("the result is no JSON: {error}")))?;
+        Ok(self.terminal.data(&format!("{text}\n"))?)
+    }
+
     /// Notes what the daemon goes on with if this command is interrupted.
     pub fn goes_on_without_me(&self, hint: String) {
         *self.goes_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(hint);

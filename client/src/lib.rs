@@ -10,6 +10,7 @@
 
 mod api;
 mod checkout;
+mod compare;
 mod recipe;
 mod upload;
 mod walk;
@@ -18,6 +19,7 @@ pub use api::{
     ApiError, Client, Endpoint, EventStream, GenerateStream, MetricsQuery, RunQuery, Target, sse,
 };
 pub use checkout::{CheckoutError, CheckoutProgress, checkout};
+pub use compare::CompareQuery;
 pub use recipe::{LoadedRecipe, RecipeFileError, load_recipe, with_sources};
 pub use upload::{AddError, AddProgress, Added, ProgressSink, add};
 pub use walk::{FoundFile, Stamp, Walk, WalkError, walk, walk_listed};

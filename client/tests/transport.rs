@@ -151,6 +151,7 @@ async fn reads_and_writes_have_their_paths_and_headers() {
         limit: Some(5),
         state: Some(RunState::Failed),
         recipe: Some("a&b".to_owned()),
+        ..RunQuery::default()
     };
     client.runs(&query).await.unwrap();
     let seen = server.seen.lock().unwrap();

@@ -35,6 +35,12 @@ fn data_schemas() -> Vec<(&'static str, Schema)> {
             schema_for!(crate::ReportSample),
         ),
         ("data_report.schema.json", schema_for!(api::DataReport)),
+        ("compare.schema.json", schema_for!(api::Comparison)),
+        ("object.schema.json", schema_for!(api::Candidate)),
+        ("sample.schema.json", schema_for!(api::Completions)),
+        ("checkout.schema.json", schema_for!(api::CheckedOut)),
+        ("run_removed.schema.json", schema_for!(api::RunRemoved)),
+        ("demo_data.schema.json", schema_for!(api::DemoData)),
     ]
 }
 
@@ -84,6 +90,8 @@ api_types! {
     "gc_request.schema.json": api::GcRequest,
     "gc.schema.json": api::GcReport,
     "du.schema.json": api::DiskUsage,
+    "usage_request.schema.json": api::UsageRequest,
+    "usage.schema.json": api::Usage,
 }
 
 /// The schema of a recipe's TOML file, for editors: per kind its parameters (identity) and how they may be carried out

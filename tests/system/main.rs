@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod commands;
+mod compare;
 mod kill_daemon;
 mod kill_stage;
 mod launch;

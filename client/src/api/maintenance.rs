@@ -1,6 +1,8 @@
 //! The daemon itself and its store's upkeep.
 
-use begat_schemas::api::{DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Version};
+use begat_schemas::api::{
+    DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Usage, UsageRequest, Version,
+};
 
 use super::error::ApiError;
 use super::transport::Client;
@@ -24,5 +26,10 @@ impl Client {
     /// What the store holds.
     pub async fn disk_usage(&self) -> Result<DiskUsage, ApiError> {
         self.get(&["du"]).await
+    }
+
+    /// How many bytes lists of trees take, and how many of them they share.
+    pub async fn usage(&self, request: &UsageRequest) -> Result<Usage, ApiError> {
+        self.post(&["usage"], request).await
     }
 }

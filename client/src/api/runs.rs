@@ -1,7 +1,7 @@
 //! Runs, their curves and their logs.
 
-use begat_schemas::RunState;
 use begat_schemas::api::{LogChunk, MetricsView, RunDetail, RunView};
+use begat_schemas::{RunState, TreeDigest};
 use reqwest::Method;
 
 use super::error::ApiError;
@@ -16,6 +16,8 @@ pub struct RunQuery {
     pub state: Option<RunState>,
     /// Only those that a recipe of this name uses.
     pub recipe: Option<String>,
+    /// Only those that took this tree as an input.
+    pub input: Option<TreeDigest>,
 }
 
 /// Which part of a run's curves to give.
@@ -40,6 +42,7 @@ impl Client {
             .query("limit", query.limit)
             .query("state", query.state)
             .query("recipe", query.recipe.as_ref())
+            .query("input", query.input)
             .json()
             .await
     }

@@ -9,16 +9,23 @@ use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 
-/// Talk to any checkpoint, a line at a time
+/// Talk to any checkpoint, a line at a time; of several, each answers in turn
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The checkpoint: a ref, a run, or the digest of a tree
-    model: String,
-    /// What the model is told before everything else
+    /// The checkpoints: refs, runs, or digests of trees. Every line goes to all of them; each knows its own answers only
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<String>,
+    /// What the models are told before everything else
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
     sampling: Sampling,
+}
+
+/// A checkpoint and what was said to it and by it.
+struct Talk {
+    model: String,
+    messages: Vec<Message>,
 }
 
 impl Arguments {
@@ -29,7 +36,7 @@ impl Arguments {
             context.terminal.say("/reset begins anew, /quit or Ctrl-D ends");
         }
         let mut lines = input_lines();
-        let mut messages = self.beginning();
+        let mut talks = self.beginning();
         loop {
             if is_person {
                 context.terminal.say_raw("> ");
@@ -40,25 +47,47 @@ impl Arguments {
             match line.trim() {
                 "" => continue,
                 "/quit" => break,
-                "/reset" => messages = self.beginning(),
+                "/reset" => talks = self.beginning(),
                 _ => {
-                    messages.push(message("user", line));
-                    let request = GenerateRequest {
-                        messages: messages.clone(),
-                        ..self.sampling.request(&self.model)
-                    };
-                    let answer = stream_text(context, client.generate(&request).await?).await?;
-                    context.terminal.data("\n")?;
-                    messages.push(message("assistant", answer));
+                    for talk in &mut talks {
+                        self.answer(context, &client, talk, &line).await?;
+                    }
                 }
             }
         }
         Ok(ExitCode::Success)
     }
 
-    fn beginning(&self) -> Vec<Message> {
-        let system = self.system.iter();
-        system.map(|text| message("system", text.clone())).collect()
+    fn beginning(&self) -> Vec<Talk> {
+        let told = self.system.iter().map(|text| message("system", text.clone()));
+        let told: Vec<Message> = told.collect();
+        let talk = |model: &String| Talk {
+            model: model.clone(),
+            messages: told.clone(),
+        };
+        self.models.iter().map(talk).collect()
+    }
+
+    /// Says a line to one checkpoint and prints what it answers, below its name if there are several.
+    async fn answer(
+        &self,
+        context: &Context,
+        client: &begat_client::Client,
+        talk: &mut Talk,
+        line: &str,
+    ) -> Result<(), Failure> {
+        if self.models.len() > 1 {
+            context.terminal.data(&format!("[{}]\n", talk.model))?;
+        }
+        talk.messages.push(message("user", line.to_owned()));
+        let request = GenerateRequest {
+            messages: talk.messages.clone(),
+            ..self.sampling.request(&talk.model)
+        };
+        let answer = stream_text(context, client.generate(&request).await?).await?;
+        context.terminal.data("\n")?;
+        talk.messages.push(message("assistant", answer));
+        Ok(())
     }
 }
 

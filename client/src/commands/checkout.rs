@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use begat_client::CheckoutProgress;
+use begat_schemas::api::CheckedOut;
 use clap::Args;
 
 use crate::context::Context;
@@ -38,7 +39,10 @@ impl Arguments {
             bytes(tree.size()),
             self.folder.display()
         ));
-        let result = serde_json::json!({"tree": digest, "folder": self.folder});
+        let result = CheckedOut {
+            tree: digest,
+            folder: self.folder.display().to_string(),
+        };
         context.print(&result, |_| format!("{digest}\n"))?;
         Ok(ExitCode::Success)
     }

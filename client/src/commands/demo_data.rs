@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use begat_demo::{Progress, Size, Summary};
+use begat_schemas::api::{DemoData, DemoDataset, DemoFile};
 use clap::{Args, ValueEnum};
 
 use crate::context::Context;
@@ -54,7 +55,7 @@ impl Arguments {
             _ => {}
         };
         let summary = begat_demo::build(&vendored, &self.folder, size, &say)?;
-        context.print(&json(&summary), |_| text(&summary))?;
+        context.print(&described(&summary), |_| text(&summary))?;
         Ok(ExitCode::Success)
     }
 }
@@ -93,25 +94,25 @@ fn vendor(manifest: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-fn json(summary: &Summary) -> serde_json::Value {
-    let datasets: Vec<_> = summary
-        .datasets
-        .iter()
-        .map(|dataset| {
-            let files: Vec<_> = dataset
-                .files
-                .iter()
-                .map(|file| serde_json::json!({"name": file.name, "rows": file.rows, "bytes": file.bytes}))
-                .collect();
-            serde_json::json!({"name": dataset.name, "files": files})
-        })
-        .collect();
-    serde_json::json!({
-        "datasets": datasets,
-        "crates": summary.crates,
-        "crates_held_out": summary.crates_held_out,
-        "pairs": summary.pairs,
-    })
+fn described(summary: &Summary) -> DemoData {
+    let files = |dataset: &begat_demo::DatasetSummary| {
+        let files = dataset.files.iter().map(|file| DemoFile {
+            name: file.name.clone(),
+            rows: file.rows as u64,
+            bytes: file.bytes as u64,
+        });
+        files.collect()
+    };
+    let datasets = summary.datasets.iter().map(|dataset| DemoDataset {
+        name: dataset.name.clone(),
+        files: files(dataset),
+    });
+    DemoData {
+        datasets: datasets.collect(),
+        crates: summary.crates as u64,
+        crates_held_out: summary.crates_held_out as u64,
+        pairs: summary.pairs as u64,
+    }
 }
 
 fn text(summary: &Summary) -> String {

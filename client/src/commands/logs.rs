@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use begat_schemas::api::LogChunk;
 use clap::Args;
 
 use crate::context::Context;
@@ -9,6 +10,9 @@ use crate::text::Printable;
 
 /// Print what a stage wrote to its standard error
 #[derive(Debug, Args)]
+#[command(after_help = "\
+With --json, the log comes in pieces of up to a mebibyte, each a JSON object on a line of its own (JSON Lines), in the
+shape of `schemas/json/log.schema.json`: at least one, and with --follow as they are written.")]
 pub struct Arguments {
     /// A run, or a ref that a run made
     run: String,
@@ -32,20 +36,26 @@ impl Arguments {
         loop {
             let chunk = client.log(&run, self.attempt, offset).await?;
             let at_end = chunk.next_offset == offset;
-            offset = chunk.next_offset;
-            if context.settings.json {
-                context.print_json(&chunk)?;
-            } else if context.terminal.stdout_is_terminal {
-                context.terminal.data(&filter.filter(&chunk.text))?;
-            } else {
-                context.terminal.data(&chunk.text)?;
+            if !at_end || offset == 0 {
+                print(context, &chunk, &mut filter)?;
             }
+            offset = chunk.next_offset;
             match (at_end, self.follow && !chunk.ended) {
                 (true, false) => return Ok(ExitCode::Success),
                 (true, true) => tokio::time::sleep(PAUSE).await,
-                (false, _) if context.settings.json => return Ok(ExitCode::Success),
                 (false, _) => {}
             }
         }
     }
+}
+
+fn print(context: &Context, chunk: &LogChunk, filter: &mut Printable) -> Result<(), Failure> {
+    if context.settings.json {
+        return context.print_json_line(chunk);
+    }
+    let text = match context.terminal.stdout_is_terminal {
+        true => filter.filter(&chunk.text),
+        false => chunk.text.clone(),
+    };
+    Ok(context.terminal.data(&text)?)
 }

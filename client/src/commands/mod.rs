@@ -37,6 +37,7 @@ commands! {
     Metrics(metrics);
     Logs(logs);
     Lineage(lineage);
+    Compare(compare);
     Reproduce(reproduce);
     Checkout(checkout);
     Sample(sample);
@@ -105,10 +106,12 @@ mod tests {
             "metrics gpt/sft loss eval_loss --csv --attempt 2 --from 1 --to 9 --points 100",
             "logs -f gpt/sft --attempt 2",
             "lineage gpt/sft --format mermaid",
+            "compare gpt llama gpt/sft 3f9c --samples 0",
             "reproduce gpt/sft --deep --threads 4 --device cuda:1 --no-wait",
             "checkout gpt/sft folder",
             "sample gpt/sft text -n 3 --max-new-tokens 8 --temperature 0.7 --top-k 5 --top-p 0.9 --stop ; --seed 1",
             "chat gpt/sft --system polite",
+            "chat gpt/sft llama/dpo",
             "tag",
             "tag champion gpt/sft --reason better",
             "tag champion --delete",
@@ -144,6 +147,8 @@ mod tests {
                 "expected `cpu`, `cuda` or `cuda:N`",
             ),
             ("reproduce x --threads 0", "1..=1024"),
+            ("compare gpt", "2"),
+            ("chat", "required"),
             ("tag champion gpt/sft --delete", "cannot be used with"),
             ("tag ../x gpt/sft", "cannot be a ref"),
             ("metrics x --csv --json", "cannot be used with"),

@@ -1,3 +1,4 @@
+use begat_schemas::api::RunRemoved;
 use clap::Args;
 
 use crate::context::Context;
@@ -23,7 +24,7 @@ impl Arguments {
         client.remove_run(&target.id).await?;
         context.terminal.say(&format!("forgot run {}", target.id));
         if context.settings.json {
-            context.print_json(&serde_json::json!({"run": target.id}))?;
+            context.print_json(&RunRemoved { run: target.id })?;
         }
         Ok(ExitCode::Success)
     }

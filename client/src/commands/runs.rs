@@ -42,6 +42,7 @@ impl Arguments {
             limit: Some(self.limit.unwrap_or(default)),
             state: self.state,
             recipe: self.recipe,
+            input: None,
         };
         let runs = client.runs(&query).await?;
         context.print(&runs, |runs| render::runs(runs, super::look(context)))?;

@@ -1,7 +1,6 @@
 use begat_client::GenerateStream;
-use begat_schemas::api::{GenerateEvent, GenerateRequest};
+use begat_schemas::api::{Completion, Completions, GenerateEvent, GenerateRequest};
 use clap::Args;
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit_code::ExitCode;
@@ -61,20 +60,6 @@ impl Sampling {
             seed: self.seed,
         }
     }
-}
-
-/// What `--json` prints.
-#[derive(Debug, Default, Serialize)]
-struct Completions {
-    completions: Vec<Completion>,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-struct Completion {
-    index: u32,
-    text: String,
-    finish_reason: Option<String>,
-    tokens: Option<u32>,
 }
 
 impl Arguments {

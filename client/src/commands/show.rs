@@ -1,5 +1,5 @@
 use begat_client::{Client, Target};
-use begat_schemas::api::CandidateKind;
+use begat_schemas::api::{Candidate, CandidateKind};
 use begat_schemas::{Digest, REPORT_METRICS, Report, Tree, TreeDigest};
 use clap::Args;
 
@@ -28,19 +28,19 @@ impl Arguments {
             (CandidateKind::Tree | CandidateKind::Ref, Some(digest)) => {
                 tree(context, &client, digest).await?;
             }
-            _ => context.print(&target_view(&target), |_| format!("blob {}\n", target.id))?,
+            _ => context.print(&candidate(&target), |_| format!("blob {}\n", target.id))?,
         }
         Ok(ExitCode::Success)
     }
 }
 
-fn target_view(target: &Target) -> serde_json::Value {
-    serde_json::json!({
-        "kind": target.kind,
-        "id": target.id,
-        "digest": target.digest,
-        "label": target.label,
-    })
+fn candidate(target: &Target) -> Candidate {
+    Candidate {
+        kind: target.kind,
+        id: target.id.clone(),
+        digest: target.digest,
+        label: target.label.clone(),
+    }
 }
 
 async fn run(context: &Context, client: &Client, target: &Target) -> Result<(), Failure> {

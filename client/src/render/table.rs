@@ -55,5 +55,9 @@ pub(super) fn pairs(look: Look, rows: &[(&str, String)]) -> String {
 
 /// `text` with every line moved to the right.
 pub(super) fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    let moved = |line: &str| match line.is_empty() {
+        true => "\n".to_owned(),
+        false => format!("  {line}\n"),
+    };
+    text.lines().map(moved).collect()
 }

@@ -21,8 +21,8 @@ pub use error::Error;
 pub use fsck::{Damage, FsckReport};
 pub use gc::{GcOptions, GcReport, Root};
 pub use store::{
-    BlobReader, FIND_LIMIT, ObjectKind, OpenReport, PutBlob, Statistics, Store, StoreOptions,
-    StoredBlob,
+    BlobReader, FIND_LIMIT, Footprint, Footprints, ObjectKind, OpenReport, PutBlob, Statistics,
+    Store, StoreOptions, StoredBlob,
 };
 
 pub use tree::{AddedFolder, Materialise, Walk, WalkedFile, hash_file, walk_folder};

@@ -1,5 +1,6 @@
 //! What the HTTP API takes and gives. `begat --json` prints the same shapes.
 
+mod compare;
 mod data;
 mod generate;
 mod launch;
@@ -9,7 +10,14 @@ mod refs;
 mod reproduce;
 mod run;
 mod store;
+mod tool;
+mod usage;
 
+pub use compare::{
+    ComparedAnswer, ComparedCosts, ComparedFinals, ComparedLineage, ComparedSample, ComparedStage,
+    Comparison, Cost, Duel, DuelSource, InputSource, Interval, Judge, KeyDifference,
+    MetricComparison, Parting, Relation, StageCell, StageDifference,
+};
 pub use data::{DataProblem, DataPurpose, DataReport};
 pub use generate::{GenerateEvent, GenerateRequest, Message};
 pub use launch::{
@@ -28,3 +36,5 @@ pub use store::{
     DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Missing, ObjectFault, TreeAdded,
     UsageEntry, Version,
 };
+pub use tool::{CheckedOut, Completion, Completions, DemoData, DemoDataset, DemoFile, RunRemoved};
+pub use usage::{Footprint, ListUsage, Usage, UsageRequest};

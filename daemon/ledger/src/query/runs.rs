@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use begat_schemas::api::{InputView, PlanDifference, RunDetail, RunView};
 use begat_schemas::{
@@ -24,6 +24,8 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// Only those that some launch of this recipe uses.
     pub recipe: Option<RecipeName>,
+    /// Only those that took this tree as an input.
+    pub input: Option<TreeDigest>,
     /// At most so many, the newest.
     pub limit: Option<usize>,
 }
@@ -229,6 +231,9 @@ impl Reader<'_> {
     }
 
     fn filtered(&self, filter: &RunFilter) -> Result<Vec<RunId>, LedgerError> {
+        if let Some(tree) = filter.input {
+            return self.consumers_filtered(tree, filter);
+        }
         let limit = filter.limit.unwrap_or(usize::MAX);
         let (prefix, check) = match (&filter.recipe, filter.state) {
             (Some(recipe), state) => (key::runs_by_recipe(recipe), state),
@@ -246,6 +251,38 @@ impl Reader<'_> {
             Ok(Go::until(found.len() >= limit))
         })?;
         Ok(found)
+    }
+
+    /// The runs that took `tree`, newest first.
+    fn consumers_filtered(
+        &self,
+        tree: TreeDigest,
+        filter: &RunFilter,
+    ) -> Result<Vec<RunId>, LedgerError> {
+        let takers: BTreeSet<RunId> = self
+            .list(&key::consumers(tree), usize::MAX, |key| {
+                key::run_at(key, 33)
+            })?
+            .into_iter()
+            .collect();
+        let mut found = Vec::new();
+        for run in takers {
+            let wanted = filter.recipe.as_ref();
+            let is_used = match wanted {
+                None => true,
+                Some(recipe) => self
+                    .launches_of(run)?
+                    .iter()
+                    .any(|usage| usage.recipe == *recipe),
+            };
+            if is_used && self.is_in(run, filter.state)? {
+                let declared = self.run_status(run)?.map(|status| status.declared);
+                found.push((declared, run));
+            }
+        }
+        found.sort_by(|a, b| b.cmp(a));
+        found.truncate(filter.limit.unwrap_or(usize::MAX));
+        Ok(found.into_iter().map(|(_, run)| run).collect())
     }
 
     fn is_in(&self, run: RunId, state: Option<RunState>) -> Result<bool, LedgerError> {

@@ -179,11 +179,29 @@ fn runs_are_listed_newest_first_and_filtered() {
     let of = |name: &str, state| RunFilter {
         recipe: Some(recipe(name)),
         state,
-        limit: None,
+        ..RunFilter::default()
     };
     assert_eq!(list(of("gpt", None)), [runs[0]]);
     assert_eq!(list(of("llama", Some(RunState::Queued))), [runs[0]]);
     assert_eq!(list(of("llama", Some(RunState::Failed))), []);
+    let corpus = *derivations[0].inputs.values().next().unwrap();
+    let taking = |tree| RunFilter {
+        input: Some(tree),
+        ..RunFilter::default()
+    };
+    assert_eq!(list(taking(corpus)), newest);
+    assert_eq!(list(taking(tree("nobody took this"))), []);
+    let some = RunFilter {
+        recipe: Some(recipe("gpt")),
+        state: Some(RunState::Queued),
+        ..taking(corpus)
+    };
+    assert_eq!(list(some), [runs[0]]);
+    let two = RunFilter {
+        limit: Some(2),
+        ..taking(corpus)
+    };
+    assert_eq!(list(two), newest[..2]);
     assert_eq!(ledger.run_counts().unwrap()[&RunState::Queued], 599);
     let view = ledger.run_view(runs[0]).unwrap().unwrap();
     assert_eq!(view.recipe, Some(recipe("llama")));

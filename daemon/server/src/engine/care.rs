@@ -2,7 +2,8 @@
 
 use begat_schemas::TreeDigest;
 use begat_schemas::api::{
-    DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, ObjectFault, UsageEntry,
+    DiskUsage, Footprint, FsckReport, FsckRequest, GcReport, GcRequest, ListUsage, ObjectFault,
+    Usage, UsageEntry, UsageRequest,
 };
 use begat_store::{Damage, GcOptions, Root, Statistics};
 
@@ -110,10 +111,50 @@ impl Engine {
         .await
     }
 
+    /// How many bytes lists of trees take, and how many of them they share.
+    pub async fn usage(&self, request: UsageRequest) -> Result<Usage, EngineError> {
+        check_limits(&request)?;
+        let found = self
+            .with_store(move |store| store.footprints(&request.lists))
+            .await?;
+        let lists = found.whole.into_iter().zip(found.own);
+        Ok(Usage {
+            shared: footprint(found.shared),
+            lists: lists
+                .map(|(whole, own)| ListUsage {
+                    whole: footprint(whole),
+                    own: footprint(own),
+                })
+                .collect(),
+        })
+    }
+
     /// The store's figures.
     pub async fn statistics(&self) -> Result<Statistics, EngineError> {
         self.run_blocking(|shared| Ok(shared.store.statistics()?))
             .await
+    }
+}
+
+fn check_limits(request: &UsageRequest) -> Result<(), EngineError> {
+    let trees: usize = request.lists.iter().map(Vec::len).sum();
+    for (what, found, limit) in [
+        ("lists", request.lists.len(), UsageRequest::LISTS_MAX),
+        ("trees", trees, UsageRequest::TREES_MAX),
+    ] {
+        if found > limit {
+            return Err(EngineError::bad_request(format!(
+                "lists: expected at most {limit} {what}, found {found}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn footprint(found: begat_store::Footprint) -> Footprint {
+    Footprint {
+        unique_bytes: found.unique_bytes,
+        stored_bytes: found.stored_bytes,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use begat_schemas::api::{DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest};
+use begat_schemas::api::{
+    DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Usage, UsageRequest,
+};
 
 use super::App;
 use super::document::doc;
@@ -33,4 +35,14 @@ pub(super) async fn gc(
 #[utoipa::path(get, path = "/du", responses((status = 200, description = "What it holds", body = inline(doc::DiskUsage))))]
 pub(super) async fn du(State(app): State<App>) -> Answer<Json<DiskUsage>> {
     Ok(Json(app.engine.du().await?))
+}
+
+/// Says how many bytes lists of trees take, and how many of them they share.
+#[utoipa::path(post, path = "/usage", request_body = inline(doc::UsageRequest),
+    responses((status = 200, description = "What they take", body = inline(doc::Usage))))]
+pub(super) async fn usage(
+    State(app): State<App>,
+    JsonBody(request): JsonBody<UsageRequest>,
+) -> Answer<Json<Usage>> {
+    Ok(Json(app.engine.usage(request).await?))
 }

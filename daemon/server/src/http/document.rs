@@ -73,6 +73,8 @@ pub(super) mod doc {
     pub(in crate::http) type StreamEvent = Doc<api::StreamEvent>;
     pub(in crate::http) type Tree = Doc<begat_schemas::Tree>;
     pub(in crate::http) type TreeAdded = Doc<api::TreeAdded>;
+    pub(in crate::http) type Usage = Doc<api::Usage>;
+    pub(in crate::http) type UsageRequest = Doc<api::UsageRequest>;
     pub(in crate::http) type Version = Doc<api::Version>;
 }
 

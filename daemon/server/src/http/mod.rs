@@ -92,7 +92,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(generate::generate))
         .routes(routes!(care::fsck))
         .routes(routes!(care::gc))
-        .routes(routes!(care::du));
+        .routes(routes!(care::du))
+        .routes(routes!(care::usage));
     OpenApiRouter::new()
         .nest("/api/v1", api)
         .routes(routes!(metrics::metrics))

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use begat_ledger::RunFilter;
 use begat_schemas::api::{LogChunk, MetricsView, RunDetail, RunView};
-use begat_schemas::{RecipeName, RunState};
+use begat_schemas::{RecipeName, RunState, TreeDigest};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -26,6 +26,9 @@ pub(super) struct RunsQuery {
     /// Only those in this state, such as `running` or `succeeded`.
     #[param(value_type = Option<String>)]
     state: Option<RunState>,
+    /// Only those that took this tree as an input; all 64 digits.
+    #[param(value_type = Option<String>)]
+    input: Option<TreeDigest>,
     /// At most so many; all if absent.
     limit: Option<usize>,
 }
@@ -71,6 +74,7 @@ pub(super) async fn list(
     let filter = RunFilter {
         state: query.state,
         recipe: query.recipe,
+        input: query.input,
         limit: query.limit,
     };
     Ok(Json(app.engine.runs(filter).await?))

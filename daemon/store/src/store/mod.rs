@@ -5,6 +5,7 @@
 //! cut could take away, and nothing can be found "already stored" that is not there after it.
 
 mod commit;
+mod footprint;
 mod open;
 mod put;
 mod questions;
@@ -27,6 +28,7 @@ use crate::pack::record::Kind;
 use crate::pack::trailer::Location;
 use crate::pack::writer::OpenPack;
 use crate::pack::{PACK_BYTES, PackNumber};
+pub use footprint::{Footprint, Footprints};
 pub use put::{PutBlob, StoredBlob};
 pub use questions::{FIND_LIMIT, ObjectKind, Statistics};
 pub use read::BlobReader;

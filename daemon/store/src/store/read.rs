@@ -115,7 +115,7 @@ impl Store {
 }
 
 impl Inner {
-    fn chunk_list(&self, blob: BlobDigest) -> Result<ChunkList, Error> {
+    pub(super) fn chunk_list(&self, blob: BlobDigest) -> Result<ChunkList, Error> {
         let _shared = self.work.read();
         self.chunk_list_alone(blob)
     }

@@ -10,6 +10,7 @@ mod bench;
 mod blobs;
 mod care;
 mod crashes;
+mod footprints;
 mod index;
 mod random;
 mod sample;

@@ -9,6 +9,7 @@ mod evaluate;
 mod gold;
 mod model_average;
 mod preference;
+mod ppo;
 mod pretrain;
 mod reference_logps;
 mod rejection_sampling;

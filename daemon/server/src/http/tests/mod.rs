@@ -7,3 +7,4 @@ mod problems;
 mod server;
 mod serving;
 mod traversal;
+mod usage;

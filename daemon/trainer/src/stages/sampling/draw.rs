@@ -1,12 +1,13 @@
 //! What `annotate` and `rejection_sampling` begin with: K samples of each prompt of a slice of a dataset.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use begat_schemas::{BadValue, EventBody};
 
 use super::{How, Policy, Prompt, Prompts, Sample, Sampler, stream_row};
 use crate::contract::StageResult;
-use crate::data::Rows;
+use crate::data::{Rows, Split};
 use crate::generate::Group;
 use crate::stages::Context;
 use crate::stages::report::Findings;
@@ -41,7 +42,7 @@ pub(crate) fn draw(
     how: How,
     slice: Slice<'_>,
 ) -> StageResult<Drawn> {
-    let rows = Rows::to_train("prompts", &context.input("prompts")?)?;
+    let rows = prompt_rows(&context.input("prompts")?)?;
     let mut prompts = slice.prompts.read(&rows, policy.reader())?;
     let room = room(policy, &how, slice.longest)?;
     let read = prompts.len();
@@ -114,5 +115,15 @@ impl Drawn {
         findings.count("samples", all().count() as u64);
         let empty = all().filter(|sample| sample.text.trim().is_empty());
         findings.count("samples_empty", empty.count() as u64);
+    }
+}
+
+/// The rows whose prompts are used: those to train on, and of a dataset that is all held out, those.
+fn prompt_rows(folder: &Path) -> StageResult<Rows> {
+    let rows = Rows::find("prompts", folder, Split::Train)?;
+    if rows.has_rows()? {
+        Ok(rows)
+    } else {
+        Rows::to_judge("prompts", folder)
     }
 }
