@@ -23,7 +23,7 @@ fn preference(i: usize) -> Value {
         "prompt": format!("/// Will get the value of {i}.\npub fn"), "chosen": format!(" get_value(&self, a{i}: usize)"),
         "rejected": format!(" set{i}"), "strength": STRENGTHS[i % 4], "margin": (i % 3) as f64 / 2.0,
     });
-    if i % 5 == 0 {
+    if i.is_multiple_of(5) {
         row["edited"] = json!(format!(" get_value(&self, number: usize) -> {i}"));
     }
     row
