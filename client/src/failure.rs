@@ -188,6 +188,12 @@ impl From<begat_demo::BuildError> for Failure {
     }
 }
 
+impl From<begat_data::Error> for Failure {
+    fn from(error: begat_data::Error) -> Self {
+        Self::of(ExitCode::BadInput, error.to_string())
+    }
+}
+
 /// Errors of writing to standard output; other errors get a sentence where they arise.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

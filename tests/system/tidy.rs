@@ -43,15 +43,19 @@ fn arrows_between_crates_point_one_way() {
             "daemon/ledger/Cargo.toml",
             vec!["begat-schemas", "begat-store"],
         ),
+        ("daemon/data/Cargo.toml", vec!["begat-schemas"]),
         (
             "daemon/trainer/Cargo.toml",
-            vec!["begat-demo", "begat-schemas"],
+            vec!["begat-data", "begat-demo", "begat-schemas"],
         ),
         (
             "daemon/server/Cargo.toml",
             vec!["begat-ledger", "begat-schemas", "begat-store"],
         ),
-        ("client/Cargo.toml", vec!["begat-demo", "begat-schemas"]),
+        (
+            "client/Cargo.toml",
+            vec!["begat-data", "begat-demo", "begat-schemas"],
+        ),
     ] {
         for dependency in dependencies(manifest) {
             assert!(
@@ -66,6 +70,7 @@ fn arrows_between_crates_point_one_way() {
 fn only_the_trainer_links_libtorch() {
     for manifest in [
         "schemas",
+        "daemon/data",
         "daemon/demo",
         "daemon/store",
         "daemon/ledger",
@@ -132,6 +137,7 @@ fn the_dependency_arrows_are_in_the_architecture_page() {
         "begat-schemas",
         "begat-store",
         "begat-ledger",
+        "begat-data",
         "begat-demo",
         "begat-trainer",
         "begatd",

@@ -49,6 +49,7 @@ commands! {
     Fsck(fsck);
     Du(du);
     Daemon(daemon);
+    Data(data);
     DemoData(demo_data);
     Completions(completions);
     Help(help);
@@ -122,6 +123,7 @@ mod tests {
             "daemon stop",
             "daemon status",
             "completions zsh",
+            "data check a.jsonl b --for dpo --problems 3 --json",
             "demo-data folder --manifest configs/demo --size test",
             "help",
             "help exit-codes",
@@ -145,6 +147,8 @@ mod tests {
             ("tag champion gpt/sft --delete", "cannot be used with"),
             ("tag ../x gpt/sft", "cannot be a ref"),
             ("metrics x --csv --json", "cannot be used with"),
+            ("data check a.jsonl --for dop", "did you mean `dpo`?"),
+            ("data check --for dpo", "required"),
             ("runs --state done", "queued, running"),
             ("lunch gpt.toml", "similar subcommand exists: 'launch'"),
         ] {

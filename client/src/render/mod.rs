@@ -1,5 +1,6 @@
 //! What results look like to a person: pure functions from API values to text.
 
+mod data;
 mod launch;
 mod lineage;
 mod metrics;
@@ -17,6 +18,7 @@ use begat_schemas::api::{Candidate, CandidateKind, StageState};
 use begat_schemas::{RunState, SHORT_DIGITS};
 use console::Style;
 
+pub use data::data_report;
 pub use launch::{launch, stage_table};
 pub use lineage::{dot, mermaid, tree};
 pub use metrics::{csv, curves, key_metrics};

@@ -41,6 +41,9 @@ pub enum StageError {
     /// A parameter that cannot be.
     #[error("parameter {0}")]
     Parameter(#[from] BadValue),
+    /// A dataset that cannot be read.
+    #[error(transparent)]
+    Data(#[from] begat_data::Error),
     /// A row of a dataset that cannot be used.
     #[error("{place}: {problem}")]
     Row {

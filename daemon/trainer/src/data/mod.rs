@@ -4,6 +4,8 @@
 //! folder and a few words per row, so a dataset may be larger than memory.
 
 mod chat;
+mod comparison;
+mod comparison_file;
 mod packing;
 mod rows;
 mod sample;
@@ -11,6 +13,8 @@ mod sample_file;
 mod token_file;
 mod tokenizer;
 
+pub use comparison::{AnswerToken, Compared, Comparison};
+pub use comparison_file::{ComparisonFile, ComparisonReport, Limits, Shifted};
 pub use rows::{Row, Rows, Split};
 pub use sample::{Prompted, Sample, SampleReader};
 pub use sample_file::{SampleFile, SampleReport};

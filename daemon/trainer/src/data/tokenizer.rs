@@ -1,6 +1,7 @@
 //! The tokenizer of a model folder, with its end-of-text and padding tokens and its chat template.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -119,6 +120,17 @@ impl TextTokenizer {
     /// A text as it stands.
     pub fn encode(&self, text: &str) -> StageResult<Vec<u32>> {
         self.encode_with(text, false)
+    }
+
+    /// A text as it stands, with the bytes of it that each token stands for.
+    pub(crate) fn encode_with_spans(&self, text: &str) -> StageResult<Vec<(u32, Range<usize>)>> {
+        let encoding = self
+            .inner
+            .encode(text, false)
+            .map_err(|error| self.error(error))?;
+        let spans = encoding.get_offsets().iter();
+        let spans = spans.map(|&(start, end)| start..end);
+        Ok(encoding.get_ids().iter().copied().zip(spans).collect())
     }
 
     fn encode_with(&self, text: &str, special: bool) -> StageResult<Vec<u32>> {

@@ -564,7 +564,8 @@ mod tests {
                         };
                         let own = generate(&model, &[group.prompt], &own, None).unwrap();
                         assert_eq!(own[0].tokens, completion.tokens);
-                        let all = |one: &Completion| bits(&[one.log_probabilities.clone()]);
+                        let all =
+                            |one: &Completion| bits(std::slice::from_ref(&one.log_probabilities));
                         assert_eq!(all(&own[0]), all(completion), "{:?}", config.architecture);
                     }
                 }

@@ -132,6 +132,12 @@ impl Model {
         self.rebuilt(Tensor::f_detach, self.compute, self.shared.share())
     }
 
+    /// A model over the same storage whose layers compute in `kind`; no gradients.
+    pub(crate) fn in_kind(&self, kind: Kind) -> Result<Self> {
+        let compute = Compute::new(self.device(), kind);
+        self.rebuilt(Tensor::f_detach, compute, self.shared.tables())
+    }
+
     /// A model over the same storage whose matrices are also laid out for many small products, for as long as they do not
     /// change.
     pub(crate) fn packed(&self) -> Result<Self> {

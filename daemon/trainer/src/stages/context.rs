@@ -77,6 +77,14 @@ impl Context<'_> {
         }
     }
 
+    /// The folder of an input that the recipe may leave out.
+    pub(crate) fn optional_input(&self, name: &str) -> StageResult<Option<std::path::PathBuf>> {
+        match self.has_input(name) {
+            true => self.input(name).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Whether there is an input called so.
     pub(crate) fn has_input(&self, name: &str) -> bool {
         let inputs = &self.job.derivation.inputs;
@@ -99,9 +107,19 @@ impl Context<'_> {
         }
     }
 
-    /// Writes the main output of a stage that trains: a Hugging Face folder.
+    /// Writes the main output of a stage that trains a language model: a Hugging Face folder.
     pub(crate) fn write_model(&self, model: &Model, files: &SideFiles) -> StageResult<()> {
-        let output = OutputFolder::begin(self.work, "model")?;
+        self.write_model_as("model", model, files)
+    }
+
+    /// Writes a model with the files beside it as the output `name`.
+    pub(crate) fn write_model_as(
+        &self,
+        name: &str,
+        model: &Model,
+        files: &SideFiles,
+    ) -> StageResult<()> {
+        let output = OutputFolder::begin(self.work, name)?;
         model.save(output.path())?;
         for (name, bytes) in files.iter() {
             output.write(name, bytes)?;

@@ -6,8 +6,8 @@ use std::path::Path;
 use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StageParams};
 
 use super::{
-    Context, Hooks, annotate, class, evaluate, model_average, ppo, pretrain, rejection_sampling,
-    sft, tokenizer,
+    Context, Hooks, annotate, class, dpo, evaluate, model_average, ppo, pretrain, reference_logps,
+    rejection_sampling, reward, sft, tokenizer,
 };
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
 use crate::{Device, device};
@@ -110,6 +110,9 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         StageParams::Sft(params) => sft::run(context, params),
         StageParams::Evaluate(params) => evaluate::run(context, params),
         StageParams::Ppo(params) => ppo::run(context, params),
+        StageParams::Reward(params) => reward::run(context, params),
+        StageParams::ReferenceLogps(params) => reference_logps::run(context, params),
+        StageParams::Dpo(params) => dpo::run(context, params),
         StageParams::Annotate(params) => annotate::run(context, params),
         StageParams::RejectionSampling(params) => rejection_sampling::run(context, params),
         StageParams::ModelAverage(params) => model_average::run(context, params),
@@ -117,16 +120,6 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
         )),
-        params
-        @ (StageParams::Reward(_) | StageParams::ReferenceLogps(_) | StageParams::Dpo(_)) => {
-            Err(StageError::work(
-                context.work.root(),
-                format!(
-                    "this begat-stage does not have the kind `{}` yet",
-                    params.kind()
-                ),
-            ))
-        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> 
 }
 
 /// The model to begin with; a configuration that names no special tokens gets the tokenizer's.
-fn start(
+pub(super) fn start(
     context: &Context<'_>,
     folder: &std::path::Path,
     tokenizer: &TextTokenizer,

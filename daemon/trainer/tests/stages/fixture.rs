@@ -228,7 +228,7 @@ pub fn prepare(work: &Path, stage: &Stage, resume_from: Option<u64>) {
         },
         "execution": stage.execution, "outputs": outputs(stage), "resume_from": resume_from,
     });
-    if matches!(stage.kind, "tokenizer" | "model_average") {
+    if StageKind::from_name(stage.kind).is_some_and(|kind| !kind.spec().seeded) {
         job["derivation"].as_object_mut().unwrap().remove("seed");
     }
     fs::write(work.join("job.json"), job.to_string()).unwrap();

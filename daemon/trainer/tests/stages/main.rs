@@ -7,6 +7,7 @@ mod failures;
 mod fixture;
 mod killed;
 mod ppo;
+mod preference;
 mod repeated;
 mod resumed;
 mod sampling;

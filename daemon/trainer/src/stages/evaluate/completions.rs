@@ -32,21 +32,7 @@ pub(super) fn complete(
         let expected = format!("less than the model's context of {positions} tokens");
         return Err(BadValue::new("max_new_tokens", expected, params.max_new_tokens).into());
     }
-    let mut cut = 0;
-    let mut groups = Vec::new();
-    for prompt in prompts {
-        let tokens = policy_tokens(policy, prompt)?;
-        // The end of a prompt is what its completion continues.
-        cut += u64::from(tokens.len() > room);
-        let mut kept = tokens[tokens.len().saturating_sub(room)..].to_vec();
-        if kept.is_empty() {
-            kept.push(policy.tokenizer.end_of_text());
-        }
-        groups.push(Group {
-            prompt: kept,
-            rows: vec![prompt.row],
-        });
-    }
+    let (groups, cut) = groups(policy, prompts, room)?;
     let mut by = |sampling: Sampling| -> StageResult<Vec<Sample>> {
         let how = How {
             sampling,
@@ -71,6 +57,30 @@ pub(super) fn complete(
         sampled,
         greedy,
     })
+}
+
+/// What is completed of each prompt, and how many lost their beginning.
+fn groups(
+    policy: &Policy,
+    prompts: &[Prompt],
+    room: usize,
+) -> StageResult<(Vec<Group<Vec<u32>>>, u64)> {
+    let mut cut = 0;
+    let mut groups = Vec::new();
+    for prompt in prompts {
+        let tokens = policy_tokens(policy, prompt)?;
+        // The end of a prompt is what its completion continues.
+        cut += u64::from(tokens.len() > room);
+        let mut kept = tokens[tokens.len().saturating_sub(room)..].to_vec();
+        if kept.is_empty() {
+            kept.push(policy.tokenizer.end_of_text());
+        }
+        groups.push(Group {
+            prompt: kept,
+            rows: vec![prompt.row],
+        });
+    }
+    Ok((groups, cut))
 }
 
 /// The prompt in this model's tokens; the rows were read with those of the model that is evaluated.

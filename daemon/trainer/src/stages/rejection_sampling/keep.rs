@@ -6,8 +6,8 @@ use begat_schemas::RejectionSamplingParams;
 use serde_json::{Map, Value, json};
 
 use super::earlier::{Answer, Earlier};
-use super::scores::{Scored, nothing_kept};
-use crate::contract::StageResult;
+use super::scores::Scored;
+use crate::contract::{StageError, StageResult};
 use crate::stages::Context;
 use crate::stages::report::Findings;
 use crate::stages::sampling::{Drawn, as_completion};
@@ -44,51 +44,49 @@ pub(super) fn keep(
         },
         ..Kept::default()
     };
-    let mut by_prompt: HashMap<String, &Answer> = HashMap::new();
-    for answer in &earlier.answers {
-        let known = by_prompt.entry(answer.prompt.to_string()).or_insert(answer);
-        if answer.reward > known.reward {
-            *known = answer;
-        }
-    }
+    let by_prompt = best_by_prompt(&earlier.answers);
     let least = params.min_score.unwrap_or(f64::NEG_INFINITY);
-    let mut sampled = HashSet::new();
+    let mut seen = HashSet::new();
     for (number, prompt) in drawn.prompts.iter().enumerate() {
         let key = prompt.given.to_string();
         let old = by_prompt.get(&key).copied();
-        sampled.insert(key);
+        seen.insert(key);
         let best = best(&scored.chosen_by[number]);
         let reward = best.map(|k| scored.rewards[number][k]);
-        match (best, old) {
+        match (best.zip(reward), old) {
             (_, Some(old)) if reward.is_none_or(|reward| old.reward >= reward) => {
                 kept.take_old(context, old, least);
             }
-            (Some(k), _) if scored.rewards[number][k] >= least => {
+            (Some((k, reward)), _) if reward >= least => {
                 let row = new_row(context, params, drawn, scored, kept.round, (number, k));
                 let gold = scored.gold[number].as_ref().map(|gold| gold[k]);
-                kept.take(context, row, scored.rewards[number][k], gold);
+                kept.take(context, row, reward, gold);
             }
             _ => kept.left_out += 1,
         }
     }
     for answer in &earlier.answers {
         // The first of several answers to one prompt stands for the best of them.
-        if let Some(best) = by_prompt.get(&answer.prompt.to_string())
-            && sampled.insert(answer.prompt.to_string())
+        let key = answer.prompt.to_string();
+        if let Some(best) = by_prompt.get(&key)
+            && seen.insert(key)
         {
             kept.take_old(context, best, least);
         }
     }
-    if kept.rows.is_empty() {
-        let expected = params.min_score.map_or(String::new(), |least| {
-            format!(" with a reward of at least {least}")
-        });
-        let count = drawn.prompts.len();
-        return Err(nothing_kept(format!(
-            "none of its {count} prompts has an answer{expected}"
-        )));
+    kept.not_empty(drawn.prompts.len(), params.min_score)
+}
+
+/// The best earlier answer to each prompt, the first of equals.
+fn best_by_prompt(answers: &[Answer]) -> HashMap<String, &Answer> {
+    let mut by_prompt: HashMap<String, &Answer> = HashMap::new();
+    for answer in answers {
+        let known = by_prompt.entry(answer.prompt.to_string()).or_insert(answer);
+        if answer.reward > known.reward {
+            *known = answer;
+        }
     }
-    Ok(kept)
+    by_prompt
 }
 
 /// The best sample, the first of equals; none if none says anything.
@@ -132,6 +130,18 @@ fn new_row(
 }
 
 impl Kept {
+    /// Refuses to be a dataset without rows.
+    fn not_empty(self, prompts: usize, least: Option<f64>) -> StageResult<Self> {
+        if !self.rows.is_empty() {
+            return Ok(self);
+        }
+        let wanted = least.map_or(String::new(), |least| {
+            format!(" with a reward of at least {least}")
+        });
+        let problem = format!("none of its {prompts} prompts has an answer{wanted}");
+        Err(StageError::dataset("prompts", problem))
+    }
+
     fn take(
         &mut self,
         context: &Context<'_>,

@@ -2,7 +2,7 @@
 
 use begat_schemas::RejectionSamplingParams;
 
-use crate::contract::{StageError, StageResult};
+use crate::contract::StageResult;
 use crate::stages::report::Findings;
 use crate::stages::sampling::{BestOf, Drawn, Policy, Prompt, Sample, answer_tokens, best_of};
 use crate::stages::scoring::RewardModel;
@@ -146,11 +146,6 @@ fn gold_of(
     let score =
         |sample| gold::score(rule, prompt.reference.as_deref(), sample).map(|gold| gold.score);
     samples.iter().map(score).collect()
-}
-
-/// The error of a dataset from which nothing is left.
-pub(super) fn nothing_kept(problem: String) -> StageError {
-    StageError::dataset("prompts", problem)
 }
 
 #[cfg(test)]

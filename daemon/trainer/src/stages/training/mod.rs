@@ -4,6 +4,7 @@
 //! no iterator and a resumed training sees what an undisturbed one would.
 
 mod divergence;
+mod epochs;
 mod held_out;
 mod objective;
 mod reading;
@@ -26,6 +27,7 @@ use crate::{Device, Kind, device, tensors};
 use divergence::Divergence;
 use reading::{Figures, Reading};
 
+pub(crate) use epochs::Epochs;
 pub(crate) use held_out::judge;
 pub(crate) use objective::next_token;
 pub(crate) use schedule::LearningRate;
@@ -314,15 +316,20 @@ impl<'a> Training<'a> {
     }
 }
 
+/// A number format as libtorch calls it.
+pub(crate) fn kind_of(dtype: Dtype) -> Kind {
+    match dtype {
+        Dtype::Float32 => Kind::Float,
+        Dtype::Bfloat16 => Kind::BFloat16,
+    }
+}
+
 /// How a stage's parameters and its execution make a trainer.
 pub(crate) fn trainer_options(
     context: &Context<'_>,
     params: &OptimizationParams,
 ) -> TrainerOptions {
-    let kind = match params.dtype {
-        Dtype::Float32 => Kind::Float,
-        Dtype::Bfloat16 => Kind::BFloat16,
-    };
+    let kind = kind_of(params.dtype);
     if kind == Kind::BFloat16 && context.device == Device::Cpu && !device::cpu_has_bf16() {
         let message = "this processor has no bfloat16 arithmetic: it is emulated, which is slow";
         context.journal.sink().log("warn", message);

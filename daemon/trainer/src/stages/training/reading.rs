@@ -50,11 +50,16 @@ pub(crate) fn read(readings: &[Reading]) -> StageResult<Vec<Figures>> {
     let parts: Result<Vec<Tensor>, _> = parts.iter().map(|part| part.f_to_device(device)).collect();
     let all = Tensor::f_cat(&parts?, 0)?.f_to_device(Device::Cpu)?;
     let numbers = Vec::<f64>::try_from(&all)?;
-    let each = numbers.len() / readings.len();
-    let figures = numbers.chunks_exact(each).map(|chunk| Figures {
-        loss: chunk[0],
-        norm: chunk[1],
-        values: chunk[2..].to_vec(),
+    let mut rest = numbers.as_slice();
+    let figures = readings.iter().map(|reading| {
+        // Not all steps have as many values: some objectives give one for each sequence.
+        let (own, others) = rest.split_at(2 + reading.measured.values.numel());
+        rest = others;
+        Figures {
+            loss: own[0],
+            norm: own[1],
+            values: own[2..].to_vec(),
+        }
     });
     Ok(figures.collect())
 }
@@ -71,13 +76,14 @@ mod tests {
             tokens: 0,
             measured: Measured {
                 loss: Tensor::from(loss),
-                values: Tensor::from_slice(&[loss + 1.0, loss + 2.0]),
+                values: Tensor::from_slice(&vec![loss + 1.0; step as usize]),
             },
             norm: Tensor::from(2.0f32),
         };
         let figures = read(&[reading(1, 1.0), reading(2, 10.0)]).unwrap();
         assert_eq!(figures[1].loss, 10.0);
-        assert_eq!(figures[1].values, [11.0, 12.0]);
+        assert_eq!(figures[0].values, [2.0]);
+        assert_eq!(figures[1].values, [11.0, 11.0]);
         assert_eq!(figures[0].fingerprint(), "3f80000040000000");
     }
 }
