@@ -22,7 +22,21 @@ enum Action {
     Check(Check),
 }
 
+const FORMS: &str = "\
+What a row may be, in .jsonl, .ndjson and .parquet files:
+  pretrain                          {text}
+  sft, evaluate                     {prompt, completion}, {messages} or {text}
+  reward                            {prompt, chosen, rejected} or {prompt, responses}, the best first
+  dpo                               {prompt, chosen, rejected}
+  ppo, annotate, rejection_sampling {prompt}
+
+Prompts and answers are texts, or lists of messages with `role` and `content`. Where `chosen` and
+`rejected` begin with the prompt it may be left out. A preference may have a `strength`
+(significantly, better, slightly, negligibly), a `margin` and an `edited` answer, better than the
+chosen one; a ranking may have `scores`. Further fields are left alone.";
+
 #[derive(Debug, Args)]
+#[command(after_help = FORMS)]
 struct Check {
     /// Files of JSON Lines or Parquet, or folders of them
     #[arg(required = true, value_name = "FILE")]

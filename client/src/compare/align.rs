@@ -114,8 +114,8 @@ struct Known<'a> {
     names: Vec<&'a str>,
 }
 
-/// Whether a stage is like what a row has.
-type Likeness<'a> = dyn Fn(&StageFacts, &Known<'_>) -> bool + 'a;
+/// Whether a stage is like a row in some way.
+type Likeness<'a> = &'a dyn Fn(&StageFacts, &Known<'_>) -> bool;
 
 /// For each stage the row it belongs to. The strongest likeness is tried for all stages before the next.
 fn match_rows(
@@ -133,7 +133,7 @@ fn match_rows(
         stage.kind == row.kind && row.names.contains(&stage.name.as_str())
     };
     let by_kind = |stage: &StageFacts, row: &Known<'_>| stage.kind == row.kind;
-    let ways: [&Likeness<'_>; 3] = [&by_run, &by_name, &by_kind];
+    let ways: [Likeness<'_>; 3] = [&by_run, &by_name, &by_kind];
     for is_like in ways {
         for (at, found) in own.iter().zip(&mut matched) {
             let stage = &lineage.stages[*at];

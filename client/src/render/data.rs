@@ -11,7 +11,11 @@ use crate::text::printable;
 
 /// The problems first, as compilers print theirs; then what is in there, and the verdict last.
 pub fn data_report(report: &DataReport, look: Look) -> String {
-    let problems: String = report.problems.iter().map(|one| problem(one, look)).collect();
+    let problems: String = report
+        .problems
+        .iter()
+        .map(|one| problem(one, look))
+        .collect();
     let more = more(report);
     let gap = if problems.is_empty() { "" } else { "\n" };
     let contents = pairs(look, &contents(report));
@@ -19,7 +23,8 @@ pub fn data_report(report: &DataReport, look: Look) -> String {
 }
 
 fn problem(problem: &DataProblem, look: Look) -> String {
-    let number = |number: Option<u64>| number.map_or_else(String::new, |number| format!(":{number}"));
+    let number =
+        |number: Option<u64>| number.map_or_else(String::new, |number| format!(":{number}"));
     let (line, column) = (number(problem.line), number(problem.column));
     let place = format!("{}{line}{column}:", printable(&problem.file));
     format!("{} {}\n", look.heading(&place), printable(&problem.problem))
@@ -30,11 +35,17 @@ fn more(report: &DataReport) -> String {
     if further == 0 {
         return String::new();
     }
-    format!("and {} more: {}\n", count(further), counts(&report.more_problems))
+    format!(
+        "and {} more: {}\n",
+        count(further),
+        counts(&report.more_problems)
+    )
 }
 
 fn counts(counts: &BTreeMap<String, u64>) -> String {
-    let counts = counts.iter().map(|(name, number)| format!("{} {name}", count(*number)));
+    let counts = counts
+        .iter()
+        .map(|(name, number)| format!("{} {name}", count(*number)));
     counts.collect::<Vec<_>>().join(", ")
 }
 
@@ -60,23 +71,34 @@ fn strengths(report: &DataReport) -> String {
         let number = report.strengths.get(strength.name())?;
         Some(format!("{} {strength}", count(*number)))
     };
-    Strength::ALL.into_iter().filter_map(of).collect::<Vec<_>>().join(", ")
+    Strength::ALL
+        .into_iter()
+        .filter_map(of)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn verdict(report: &DataReport, look: Look) -> String {
     let mut text = String::new();
     if report.repeated_prompts > 0 {
         let rows = several(report.repeated_prompts, "row");
-        text.push_str(&format!("warning: {rows} with the prompt of an earlier row\n"));
+        text.push_str(&format!(
+            "warning: {rows} with the prompt of an earlier row\n"
+        ));
     }
     if report.leaked_prompts > 0 {
         let prompts = several(report.leaked_prompts, "prompt");
-        text.push_str(&format!("warning: {prompts} in training files and in validation or test files\n"));
+        text.push_str(&format!(
+            "warning: {prompts} in training files and in validation or test files\n"
+        ));
     }
     let (purpose, problems) = (report.purpose.name(), report.problem_count());
     let verdict = match problems {
         0 => look.good(&format!("good for {purpose}")),
-        _ => look.bad(&format!("not good for {purpose}: {}", several(problems, "problem"))),
+        _ => look.bad(&format!(
+            "not good for {purpose}: {}",
+            several(problems, "problem")
+        )),
     };
     format!("{text}{verdict}\n")
 }
@@ -99,7 +121,9 @@ mod tests {
 
     fn report(problems: Vec<DataProblem>, more: &[(&str, u64)]) -> DataReport {
         let counts = |counts: &[(&str, u64)]| {
-            let counts = counts.iter().map(|(name, number)| ((*name).to_owned(), *number));
+            let counts = counts
+                .iter()
+                .map(|(name, number)| ((*name).to_owned(), *number));
             counts.collect()
         };
         DataReport {
@@ -120,10 +144,30 @@ mod tests {
     #[test]
     fn a_bad_dataset() {
         let problems = vec![
-            at("pairs/a.jsonl", Some(2), Some(44), "field `rejected`: equal to `chosen`; expected another answer"),
-            at("pairs/a.jsonl", Some(9), Some(1), "no field `rejected`; it has `\u{1b}[31mchosen`"),
-            at("pairs/b.parquet", Some(7), None, "field `margin`: expected a number, found a text"),
-            at("pairs/c.parquet", None, None, "not Parquet: it does not end with PAR1"),
+            at(
+                "pairs/a.jsonl",
+                Some(2),
+                Some(44),
+                "field `rejected`: equal to `chosen`; expected another answer",
+            ),
+            at(
+                "pairs/a.jsonl",
+                Some(9),
+                Some(1),
+                "no field `rejected`; it has `\u{1b}[31mchosen`",
+            ),
+            at(
+                "pairs/b.parquet",
+                Some(7),
+                None,
+                "field `margin`: expected a number, found a text",
+            ),
+            at(
+                "pairs/c.parquet",
+                None,
+                None,
+                "not Parquet: it does not end with PAR1",
+            ),
         ];
         let report = report(problems, &[("equal-answers", 1_200), ("wrong-type", 3)]);
         insta::assert_snapshot!(data_report(&report, Look::default()));

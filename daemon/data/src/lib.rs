@@ -27,5 +27,5 @@ pub use field_path::{FieldPath, Step};
 pub use json_lines::LINE_BYTES_MAX;
 pub use parquet_file::METADATA_BYTES_MAX;
 pub use problem::Problem;
-pub use row::{Place, Row};
+pub use row::{Place, Row, kind};
 pub use rows::{Rows, Split};

@@ -129,7 +129,7 @@ impl Row {
 }
 
 /// What a JSON value is, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

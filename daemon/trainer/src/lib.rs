@@ -16,6 +16,7 @@ mod golden_tests;
 pub mod loss;
 mod model;
 pub mod numerics;
+pub mod ppo;
 mod random;
 mod shim;
 pub mod stages;

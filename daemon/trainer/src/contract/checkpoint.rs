@@ -42,6 +42,21 @@ pub struct Snapshot {
     pub position: Value,
     /// The files that belong into the model's folder besides.
     pub files: Arc<Vec<(String, Vec<u8>)>>,
+    /// Other models that are trained along, such as PPO's value model.
+    pub companions: Vec<Companion>,
+}
+
+/// A model that is trained beside the main one, with its optimizer.
+#[derive(Debug)]
+pub struct Companion {
+    /// The folder it gets in the checkpoint; neither `model` nor a file's name.
+    pub name: &'static str,
+    /// Its shape.
+    pub config: ModelConfig,
+    /// Its parameters.
+    pub model: Named,
+    /// Its optimizer's state.
+    pub optimizer: Named,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +66,9 @@ struct State {
     #[serde(default)]
     metrics: BTreeMap<String, f64>,
     position: Value,
+    /// The parameters of each companion.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    companions: BTreeMap<String, Digest>,
 }
 
 /// A checkpoint to go on from.
@@ -103,23 +121,36 @@ impl Checkpoint {
     /// Loads the model; parameters of another digest than the one recorded are refused.
     pub fn model(&self, device: tch::Device) -> StageResult<Model> {
         let folder = self.folder.join(layout::CHECKPOINT_MODEL);
-        let model = Model::load(&folder, device)?;
-        let found = Digest::from(tensors::digest(model.parameters())?);
-        if found != self.state.parameters {
-            let expected = self.state.parameters.short();
-            let found = found.short();
-            return Err(StageError::work(
-                &folder,
-                format!("parameters have digest {found}, expected {expected}"),
-            ));
-        }
-        Ok(model)
+        load_verified(&folder, self.state.parameters, device)
+    }
+
+    /// Loads a companion and its optimizer's state, verified likewise.
+    pub fn companion(&self, name: &str, device: tch::Device) -> StageResult<(Model, Named)> {
+        let folder = self.folder.join(name);
+        let expected = self.state.companions.get(name).ok_or_else(|| {
+            StageError::work(&folder, format!("the checkpoint has no model `{name}`"))
+        })?;
+        let model = load_verified(&folder, *expected, device)?;
+        Ok((model, tensors::load(&folder.join(OPTIMIZER), device)?))
     }
 
     /// Loads the optimizer's state.
     pub fn optimizer(&self, device: tch::Device) -> StageResult<Named> {
         Ok(tensors::load(&self.folder.join(OPTIMIZER), device)?)
     }
+}
+
+fn load_verified(folder: &Path, expected: Digest, device: tch::Device) -> StageResult<Model> {
+    let model = Model::load(folder, device)?;
+    let found = Digest::from(tensors::digest(model.parameters())?);
+    if found != expected {
+        let (found, expected) = (found.short(), expected.short());
+        return Err(StageError::work(
+            folder,
+            format!("parameters have digest {found}, expected {expected}"),
+        ));
+    }
+    Ok(model)
 }
 
 /// Writes checkpoints beside the training.
@@ -155,28 +186,28 @@ impl CheckpointWriter {
         })
     }
 
-    /// Hands over a checkpoint.
-    pub fn submit(&mut self, snapshot: Snapshot) -> StageResult<()> {
+    /// Hands over a checkpoint; says whether it will be written.
+    pub fn submit(&mut self, snapshot: Snapshot) -> StageResult<bool> {
         let Some(sender) = &self.sender else {
-            return Ok(());
+            return Ok(false);
         };
         if self.waits {
             return match sender.send(snapshot) {
-                Ok(()) => Ok(()),
-                Err(_) => self.finish(),
+                Ok(()) => Ok(true),
+                Err(_) => self.finish().map(|()| false),
             };
         }
         match sender.try_send(snapshot) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             Err(TrySendError::Full(snapshot)) => {
                 let step = snapshot.step;
                 self.sink.log(
                     "warn",
                     format!("the checkpoint of step {step} is left out: the disk is still busy with earlier ones"),
                 );
-                Ok(())
+                Ok(false)
             }
-            Err(TrySendError::Disconnected(_)) => self.finish(),
+            Err(TrySendError::Disconnected(_)) => self.finish().map(|()| false),
         }
     }
 
@@ -268,13 +299,15 @@ impl Shelf {
         remove_if_there(&partial)?;
         fs::create_dir_all(&model_folder).at(&model_folder)?;
         let parameters = Digest::from(tensors::digest(&snapshot.model)?);
-        let compute = Compute::new(tch::Device::Cpu, tch::Kind::Float);
-        Model::from_parameters(snapshot.config, snapshot.model, compute)?.save(&model_folder)?;
+        write_model(&model_folder, snapshot.config, snapshot.model)?;
         for (name, bytes) in snapshot.files.iter() {
             write_durably(&model_folder.join(name), bytes)?;
         }
         tensors::save(&partial.join(OPTIMIZER), &snapshot.optimizer)?;
+        let companions = snapshot.companions.into_iter();
+        let companions = companions.map(|companion| put_companion(&partial, companion));
         let state = State {
+            companions: companions.collect::<StageResult<_>>()?,
             step,
             parameters,
             metrics: snapshot.metrics,
@@ -311,6 +344,20 @@ impl Shelf {
         let lowest = self.values.iter().min_by(|a, b| a.1.total_cmp(b.1));
         lowest.map(|(step, _)| *step)
     }
+}
+
+fn put_companion(partial: &Path, companion: Companion) -> StageResult<(String, Digest)> {
+    let folder = partial.join(companion.name);
+    fs::create_dir_all(&folder).at(&folder)?;
+    let parameters = Digest::from(tensors::digest(&companion.model)?);
+    write_model(&folder, companion.config, companion.model)?;
+    tensors::save(&folder.join(OPTIMIZER), &companion.optimizer)?;
+    Ok((companion.name.to_owned(), parameters))
+}
+
+fn write_model(folder: &Path, config: ModelConfig, parameters: Named) -> StageResult<()> {
+    let compute = Compute::new(tch::Device::Cpu, tch::Kind::Float);
+    Ok(Model::from_parameters(config, parameters, compute)?.save(folder)?)
 }
 
 fn step_of(path: &Path) -> Option<u64> {

@@ -12,7 +12,7 @@ mod outputs;
 mod stop;
 mod work;
 
-pub use checkpoint::{Checkpoint, CheckpointWriter, Snapshot};
+pub use checkpoint::{Checkpoint, CheckpointWriter, Companion, Snapshot};
 pub use error::{StageError, StageResult};
 pub use journal::{Journal, JournalSink};
 pub use outputs::OutputFolder;

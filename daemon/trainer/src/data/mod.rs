@@ -1,4 +1,4 @@
-//! From dataset folders to tokens: JSON Lines, tokenizers and chat templates, and token files that are mapped, not loaded.
+//! From dataset folders to tokens: rows, tokenizers and chat templates, and token files that are mapped, not loaded.
 //!
 //! Everything is read row by row. What must be known of a whole dataset at once is its tokens in a file of the work
 //! folder and a few words per row, so a dataset may be larger than memory.

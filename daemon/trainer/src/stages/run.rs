@@ -6,7 +6,7 @@ use std::path::Path;
 use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StageParams};
 
 use super::{
-    Context, Hooks, annotate, class, dpo, evaluate, model_average, pretrain, reference_logps,
+    Context, Hooks, annotate, class, dpo, evaluate, model_average, ppo, pretrain, reference_logps,
     rejection_sampling, reward, sft, tokenizer,
 };
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
@@ -112,19 +112,13 @@ fn dispatch(context: &Context<'_>, params: &StageParams) -> StageResult<()> {
         StageParams::Reward(params) => reward::run(context, params),
         StageParams::ReferenceLogps(params) => reference_logps::run(context, params),
         StageParams::Dpo(params) => dpo::run(context, params),
+        StageParams::Ppo(params) => ppo::run(context, params),
         StageParams::Annotate(params) => annotate::run(context, params),
         StageParams::RejectionSampling(params) => rejection_sampling::run(context, params),
         StageParams::ModelAverage(params) => model_average::run(context, params),
         StageParams::Command(_) => Err(StageError::work(
             context.work.root(),
             "a `command` stage is run by its own program, not by begat-stage",
-        )),
-        params @ StageParams::Ppo(_) => Err(StageError::work(
-            context.work.root(),
-            format!(
-                "this begat-stage does not have the kind `{}` yet",
-                params.kind()
-            ),
         )),
     }
 }

@@ -136,6 +136,25 @@ impl Fixture {
         folder
     }
 
+    pub fn ppo(&self, architecture: &str) -> Stage {
+        Stage {
+            kind: "ppo",
+            params: json!({
+                "total_episodes": 32, "rollout_batch_size": 8, "num_ppo_epochs": 2, "learning_rate": 2e-3,
+                "value_learning_rate": 4e-3, "lr_scheduler_type": "linear",
+                "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "response_length": 10,
+                "value_only_rollouts": 1, "adaptive_kl": {"target": 0.5, "horizon": 200}, "kl_coef": 0.1,
+                "missing_eos_penalty": 1.0, "reward_clip": 3.0,
+            }),
+            inputs: vec![
+                ("policy", self.model(architecture)),
+                ("reward_model", self.reward_model(architecture)),
+                ("prompts", self.path("pairs")),
+            ],
+            execution: json!({"save_steps": 1, "sample_steps": 2}),
+        }
+    }
+
     pub fn evaluate(&self, architecture: &str) -> Stage {
         Stage {
             kind: "evaluate",

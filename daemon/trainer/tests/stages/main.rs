@@ -6,6 +6,7 @@ mod data;
 mod failures;
 mod fixture;
 mod killed;
+mod ppo;
 mod preference;
 mod repeated;
 mod resumed;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use begat_schemas::EventBody;
+use begat_trainer::data::{Comparison, TextTokenizer};
 use begat_trainer::stages::{Hooks, run};
 use begat_trainer::{Device, Head, Model};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ fn preference(i: usize) -> Value {
         "prompt": format!("/// Will get the value of {i}.\npub fn"), "chosen": format!(" get_value(&self, a{i}: usize)"),
         "rejected": format!(" set{i}"), "strength": STRENGTHS[i % 4], "margin": (i % 3) as f64 / 2.0,
     });
-    if i % 5 == 0 {
+    if i.is_multiple_of(5) {
         row["edited"] = json!(format!(" get_value(&self, number: usize) -> {i}"));
     }
     row
@@ -87,6 +88,45 @@ fn all(fixture: &Fixture, architecture: &str) -> [Stage; 3] {
         reference_logps(fixture, architecture),
         dpo(fixture, architecture),
     ]
+}
+
+/// The tokens of a row's answers as text, those of the format in brackets.
+fn answers(fixture: &Fixture, tokenizer: &TextTokenizer, row: Value) -> Vec<String> {
+    let folder = fixture.dataset("one", "train", std::iter::once(row));
+    let rows = begat_data::Rows::to_train("one", &folder).unwrap();
+    let mut examples = rows.examples(begat_schemas::api::DataPurpose::Reward);
+    let (place, example) = examples.next().unwrap().unwrap();
+    let found = Comparison::read(tokenizer, &place, &example).unwrap();
+    let text = |token: u32| match tokenizer.decode(&[token]).unwrap() {
+        text if text.is_empty() => format!("#{token}"),
+        text => text,
+    };
+    let answer = |answer: &Vec<begat_trainer::data::AnswerToken>| {
+        assert!(answer.iter().all(|one| one.said));
+        let shown = answer.iter().map(|one| match one.format {
+            true => format!("[{}]", text(one.token)),
+            false => text(one.token),
+        });
+        shown.collect()
+    };
+    found.answers.iter().map(answer).collect()
+}
+
+#[test]
+fn the_form_of_an_answer_is_told_from_what_it_says() {
+    let fixture = Fixture::new();
+    let tokenizer = TextTokenizer::load(&fixture.tokenizer()).unwrap();
+    let plain = json!({"prompt": "pub fn", "chosen": " get", "rejected": " set(&self)"});
+    let expected = [" get[#0]", " set(&self)[#0]"];
+    assert_eq!(answers(&fixture, &tokenizer, plain), expected);
+    let says = |role: &str, text: &str| json!([{"role": role, "content": text}]);
+    let talk = json!({
+        "prompt": says("user", "ask"), "chosen": says("assistant", "one"), "rejected": says("assistant", "two"),
+        "edited": says("assistant", "three"),
+    });
+    let turn = tokenizer.id_of("<|im_end|>").unwrap();
+    let expected = ["one", "two", "three"].map(|word| format!("{word}[#{turn}][\n][#0]"));
+    assert_eq!(answers(&fixture, &tokenizer, talk), expected);
 }
 
 /// The values of each metric, in order.

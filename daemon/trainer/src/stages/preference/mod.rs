@@ -25,13 +25,13 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// The rows to train on of the dataset that is the input `input`.
-    pub(super) fn to_train(&self, input: &str) -> StageResult<ComparisonFile> {
+    pub(super) fn to_train(self, input: &str) -> StageResult<ComparisonFile> {
         let rows = Rows::to_train(input, &self.context.input(input)?)?;
         self.file(&rows, input, "train")
     }
 
     /// The rows to judge on of the dataset that is the input `input`.
-    pub(super) fn to_judge(&self, input: &str) -> StageResult<ComparisonFile> {
+    pub(super) fn to_judge(self, input: &str) -> StageResult<ComparisonFile> {
         let rows = Rows::to_judge(input, &self.context.input(input)?)?;
         self.file(&rows, input, "judge")
     }

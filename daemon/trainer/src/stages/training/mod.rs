@@ -26,11 +26,11 @@ use crate::train::{AdamW, Measured, Trainer, TrainerOptions};
 use crate::{Device, Kind, device, tensors};
 use divergence::Divergence;
 use reading::{Figures, Reading};
-use schedule::LearningRate;
 
 pub(crate) use epochs::Epochs;
 pub(crate) use held_out::judge;
 pub(crate) use objective::next_token;
+pub(crate) use schedule::LearningRate;
 pub(crate) use source::{
     HeldOut, MicroBatch, NamedFigures, Sequence, Sequences, Source, StepBatch, listed,
 };
@@ -100,7 +100,7 @@ impl<'a> Training<'a> {
             Some(checkpoint) => checkpoint.model(context.device)?,
             None => (plan.model)()?,
         };
-        let mut trainer = Trainer::new(model, options(context, plan.optimization))?;
+        let mut trainer = Trainer::new(model, trainer_options(context, plan.optimization))?;
         let mut position = Position::default();
         let mut latest = BTreeMap::new();
         if let Some(checkpoint) = &checkpoint {
@@ -305,6 +305,7 @@ impl<'a> Training<'a> {
             metrics: self.latest.clone(),
             position,
             files: self.files.clone(),
+            companions: Vec::new(),
         })
     }
 
@@ -323,7 +324,11 @@ pub(crate) fn kind_of(dtype: Dtype) -> Kind {
     }
 }
 
-fn options(context: &Context<'_>, params: &OptimizationParams) -> TrainerOptions {
+/// How a stage's parameters and its execution make a trainer.
+pub(crate) fn trainer_options(
+    context: &Context<'_>,
+    params: &OptimizationParams,
+) -> TrainerOptions {
     let kind = kind_of(params.dtype);
     if kind == Kind::BFloat16 && context.device == Device::Cpu && !device::cpu_has_bf16() {
         let message = "this processor has no bfloat16 arithmetic: it is emulated, which is slow";
