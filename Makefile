@@ -15,7 +15,7 @@ build: libtorch ## build begatd, begat and begat-stage into target/debug
 	@echo "Building begat; the first time this compiles libtorch's bindings and takes some minutes on two cores." >&2
 	@cargo build --workspace --bins
 
-demo: build ## from real text to two trained, traceable models, in one command
+demo: build ## from real text to two whole lineages, traced and compared, in one command
 	@bash configs/demo/run.sh
 
 tools: ## fetch what the tests need of Debian's packages, without root, into .tools

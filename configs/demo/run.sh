@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo: real text to two trained, traceable models. Run again, it executes no stage. Data stays in .begat/demo.
+# The demo: real text to two whole lineages, traced and compared. Run again, it executes no stage. Data stays in .begat/demo.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export BEGAT_DATA="${BEGAT_DATA:-$PWD/.begat/demo}"
@@ -7,6 +7,7 @@ programs="${CARGO_TARGET_DIR:-target}/debug"
 begat="$programs/begat"
 sources=".begat/demo-sources"
 started=$SECONDS
+launched=()
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 
 pins=$(cat configs/demo/Cargo.lock "$begat" | sha256sum | cut -d' ' -f1)
@@ -24,26 +25,27 @@ for dataset in corpus sft heldout prompts-preference prompts-rl; do
 	"$begat" add "$sources/$dataset" --name "demo/$dataset"
 done
 
-say "Training both architectures side by side (some minutes on two cores; a second time, nothing is run)"
+say "Both lineages, and GPT-2's shape besides (a quarter of an hour on two cores; a second time, nothing is run)"
 begun=$SECONDS
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-"$begat" launch configs/recipes/gpt.toml --follow > "$logs/gpt" 2> >(sed -u 's/^/gpt    /' >&2) &
-gpt=$!
-"$begat" launch configs/recipes/llama.toml --follow > "$logs/llama" 2> >(sed -u 's/^/llama  /' >&2) &
-llama=$!
-wait "$gpt"
-wait "$llama"
+for recipe in gpt llama gpt2; do
+	"$begat" launch "configs/recipes/$recipe.toml" --follow > "$logs/$recipe" 2> >(sed -u "s/^/$(printf %-7s $recipe)/" >&2) &
+	launched+=($!)
+done
+for launch in "${launched[@]}"; do wait "$launch"; done
 trained=$((SECONDS - begun))
 
 python3 configs/demo/summary.py "$begat"
-say "Where the fine-tuned GPT-2 came from"
-"$begat" lineage gpt/sft
+say "The two lineages side by side"
+"$begat" compare gpt llama
+say "Where the model after PPO came from"
+"$begat" lineage gpt/ppo
 say "Next, try"
 cat <<NEXT
-  $begat --data ${BEGAT_DATA#"$PWD"/} reproduce gpt/sft
-  $begat --data ${BEGAT_DATA#"$PWD"/} sample llama/sft \$'/// Returns true if the list is empty.\\npub fn' -n 3
-  $begat --data ${BEGAT_DATA#"$PWD"/} show gpt/sft
+  $begat --data ${BEGAT_DATA#"$PWD"/} reproduce gpt/ppo
+  $begat --data ${BEGAT_DATA#"$PWD"/} sample llama/dpo $'/// Returns true if the list is empty.\\npub fn' -n 3
+  $begat --data ${BEGAT_DATA#"$PWD"/} show gpt/evaluate_ppo
 NEXT
 printf '\nTraining and evaluation took %d s, everything after the build %d s. Stop the daemon with: %s --data %s daemon stop\n' \
 	"$trained" "$((SECONDS - started))" "$begat" "${BEGAT_DATA#"$PWD"/}"

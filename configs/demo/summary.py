@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 begat = sys.argv[1]
-recipes = ["gpt", "llama"]
 
 
 def ask(*arguments):
@@ -33,12 +32,17 @@ def number(metrics, name):
     return f"{value:.3f}" if isinstance(value, float) else "–"
 
 
-columns = ["recipe", "stage", "run", "checkpoint", "held-out loss", "gold", "gold, greedy", "parses", "unique", "seconds"]
+columns = ["recipe", "stage", "run", "checkpoint", "held-out loss", "gold", "gold, greedy", "parses", "unique", "tokens", "KL", "seconds"]
+checkpoints = {
+    "gpt2": ["pretrain", "sft"],
+    "gpt": ["pretrain", "sft", "ppo"],
+    "llama": ["pretrain", "sft", "dpo"],
+}
 rows, shown = [], {}
-for recipe in recipes:
-    for trained, evaluated in [("pretrain", "evaluate_pretrain"), ("sft", "evaluate_sft")]:
+for recipe, stages in checkpoints.items():
+    for trained in stages:
         row, run = stage(recipe, trained)
-        verdict, evaluation = stage(recipe, evaluated)
+        verdict, evaluation = stage(recipe, f"evaluate_{trained}")
         metrics = evaluation["metrics"]
         rows.append(
             [
@@ -51,6 +55,8 @@ for recipe in recipes:
                 number(metrics, "gold_score_greedy"),
                 number(metrics, "parses"),
                 number(metrics, "unique"),
+                number(metrics, "mean_length"),
+                number(metrics, "kl"),
                 f"{run['seconds']:.0f}",
             ]
         )
@@ -58,7 +64,7 @@ for recipe in recipes:
         constant = metrics.get("gold_score_constant")
 
 if constant is not None:
-    rows.append(["–", "always ` is_empty(&self) -> bool`", "–", "–", "–", f"{constant:.3f}", f"{constant:.3f}", "1.000", "–", "–"])
+    rows.append(["–", "always ` is_empty(&self) -> bool`", "–", "–", "–", f"{constant:.3f}", f"{constant:.3f}", "1.000", *"–" * 4])
 
 widths = [max(len(str(row[at])) for row in [columns, *rows]) for at in range(len(columns))]
 print("\nRuns (gold: likeness of a sampled signature to the real one, 0 to 1, by a rule; the first 600 held-out prompts)\n")
@@ -67,7 +73,7 @@ for row in [columns, ["─" * width for width in widths], *rows]:
 
 print("\nSamples: the first held-out prompts, not picked")
 for at in range(4):
-    first = shown[recipes[0], "pretrain"][at]
+    first = shown["gpt", "pretrain"][at]
     print(f"\n  {first['prompt'].splitlines()[0]}")
     print(f"    {'the real one':<18}{first['reference'].strip()}")
     for (recipe, trained), completions in shown.items():
