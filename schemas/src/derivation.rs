@@ -66,6 +66,12 @@ impl Derivation {
         StageParams::from_value(self.kind, &self.params)
     }
 
+    /// Whether the stage runs a program of the recipe's, which may write wherever it likes.
+    pub fn runs_program(&self) -> bool {
+        self.stage_params()
+            .is_ok_and(|params| params.runs_program())
+    }
+
     /// The keys in which `self` and `other` differ, as dotted paths with both values.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         let mut found = Vec::new();

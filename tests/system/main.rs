@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(missing_docs, reason = "tests are named by what they hold")]
 
+mod align;
 mod bad_input;
 mod commands;
 mod compare;

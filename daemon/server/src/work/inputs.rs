@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use begat_schemas::{Derivation, StageKind, Tree, TreeDigest, TreeEntry, layout};
+use begat_schemas::{Derivation, Tree, TreeDigest, TreeEntry, layout};
 use begat_store::Store;
 use begat_store::fs::DiskFs;
 use begat_store::{hash_file, walk_folder};
@@ -23,7 +23,7 @@ pub(super) fn provide(
         if std::fs::symlink_metadata(&place).is_ok() {
             continue;
         }
-        let copy = derivation.kind == StageKind::Command;
+        let copy = derivation.runs_program();
         provide_one(store, cache, *tree, &place, copy).map_err(|source| WorkError::Input {
             name: name.to_string(),
             source: Box::new(source),

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use begat_schemas::{
-    ArtifactType, Keep, OutputName, REPORT_METRICS, Report, StageKind, TreeDigest, layout,
-};
+use begat_schemas::{ArtifactType, Keep, OutputName, REPORT_METRICS, Report, TreeDigest, layout};
 use begat_store::Store;
 use begat_store::check_safetensors;
 use begat_store::fs::DiskFs;
@@ -20,7 +18,7 @@ pub fn store_outputs(
     folder: &WorkFolder,
     task: &Task,
 ) -> Result<BTreeMap<OutputName, TreeDigest>, WorkError> {
-    if task.derivation.kind == StageKind::Command {
+    if task.derivation.runs_program() {
         inputs::verify_copies(folder.root(), &task.derivation)?;
     }
     let mut outputs = BTreeMap::new();

@@ -4,13 +4,12 @@ use begat_schemas::{BadValue, SftParams};
 
 use super::Context;
 use super::training::{
-    HeldOut, NamedFigures, Plan, Sequence, Sequences, Source, StepBatch, listed, next_token, train,
+    Epochs, HeldOut, NamedFigures, Plan, Sequence, Sequences, Source, StepBatch, listed,
+    next_token, train,
 };
 use crate::Stream;
 use crate::contract::{StageError, StageResult};
-use crate::data::{
-    Rows, SampleFile, SampleReader, Split, TextTokenizer, grouped_by_length, packed,
-};
+use crate::data::{Rows, SampleFile, SampleReader, Split, TextTokenizer, packed};
 use crate::model::{Model, ModelConfig};
 
 pub(super) fn run(context: &Context<'_>, params: &SftParams) -> StageResult<()> {
@@ -130,18 +129,13 @@ impl Sequences for SampleFile {
     }
 }
 
-/// Units of samples, in an order of their own in each epoch; an epoch's last batch may be smaller.
+/// Units of samples.
 struct Dataset {
     samples: SampleFile,
     /// The samples that share a sequence.
     units: Vec<Vec<usize>>,
-    /// The tokens of each unit, if batches gather those of like length.
-    lengths: Option<Vec<usize>>,
-    random: Stream,
-    order: (u64, Vec<usize>),
+    epochs: Epochs,
     micro_batch: usize,
-    per_step: usize,
-    epochs: f64,
 }
 
 impl Dataset {
@@ -153,51 +147,29 @@ impl Dataset {
             (0..samples.len()).map(|sample| vec![sample]).collect()
         };
         let of_unit = |unit: &Vec<usize>| unit.iter().map(|&sample| lengths[sample]).sum();
-        let unit_lengths = units.iter().map(of_unit).collect();
+        let lengths = params
+            .group_by_length
+            .then(|| units.iter().map(of_unit).collect());
         let optimization = &params.optimization;
         let micro_batch = optimization.per_device_train_batch_size as usize;
+        let per_step = micro_batch * optimization.gradient_accumulation_steps as usize;
+        let epochs = params.num_train_epochs;
         Self {
+            epochs: Epochs::new(units.len(), per_step, epochs, lengths, random),
             samples,
             units,
-            lengths: params.group_by_length.then_some(unit_lengths),
-            random,
-            order: (u64::MAX, Vec::new()),
             micro_batch,
-            per_step: micro_batch * optimization.gradient_accumulation_steps as usize,
-            epochs: params.num_train_epochs,
-        }
-    }
-
-    fn steps_per_epoch(&self) -> u64 {
-        self.units.len().div_ceil(self.per_step) as u64
-    }
-
-    fn units_of(&mut self, step: u64) -> Vec<usize> {
-        let per_epoch = self.steps_per_epoch();
-        let (epoch, number) = ((step - 1) / per_epoch, (step - 1) % per_epoch);
-        if self.order.0 != epoch {
-            self.order = (epoch, self.order_of(epoch));
-        }
-        let first = number as usize * self.per_step;
-        let last = (first + self.per_step).min(self.units.len());
-        self.order.1[first..last].to_vec()
-    }
-
-    fn order_of(&self, epoch: u64) -> Vec<usize> {
-        match &self.lengths {
-            Some(lengths) => grouped_by_length(lengths, self.per_step, self.random, epoch),
-            None => self.random.permutation(epoch, self.units.len()),
         }
     }
 }
 
 impl Source for Dataset {
     fn total_steps(&self) -> u64 {
-        ((self.steps_per_epoch() as f64 * self.epochs).ceil() as u64).max(1)
+        self.epochs.total_steps()
     }
 
     fn batch(&mut self, step: u64) -> StageResult<StepBatch> {
-        let chosen = self.units_of(step);
+        let chosen = self.epochs.of_step(step);
         let unit = |unit: &usize| {
             let samples = self.units[*unit].iter();
             samples
@@ -215,14 +187,15 @@ impl Source for Dataset {
     }
 
     fn describe(&mut self, step: u64) -> String {
-        let units = self.units_of(step);
+        let units = self.epochs.of_step(step);
         let samples = units.iter().flat_map(|&unit| &self.units[unit]);
         listed(samples.map(|&sample| self.samples.place(sample)))
     }
 
     fn epoch(&self, steps: u64) -> f64 {
-        steps as f64 / self.steps_per_epoch() as f64
+        self.epochs.seen(steps)
     }
+
     fn figures(&self, _: f64, values: &[f64]) -> NamedFigures {
         ["entropy", "mean_token_accuracy"]
             .into_iter()
