@@ -231,6 +231,16 @@ impl CheckpointWriter {
     }
 }
 
+/// What was submitted is written, and said, before a stage says that it failed: it is the last good state.
+impl Drop for CheckpointWriter {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            self.sink
+                .log("warn", format!("a checkpoint was not written: {error}"));
+        }
+    }
+}
+
 fn write_all(
     receiver: &Receiver<Snapshot>,
     mut shelf: Shelf,
