@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use begat_tests::{Cli, Home, add_test_data};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const GPT: &str = "configs/recipes/test/align-gpt.toml";
 const LLAMA: &str = "configs/recipes/test/align-llama.toml";
@@ -44,6 +44,7 @@ fn two_lineages_at_once_share_their_base_and_every_output_comes_out_again() {
         assert_eq!(cli.json(["show", run])["attempts"], 1, "{shared} ran once");
     }
     only_ppo_runs_again(&cli);
+    compare_takes_win_rates_from_reports(&cli, run_of(&gpt, "evaluate_ppo"));
     for stage in stages(&gpt).iter().chain(stages(&llama)) {
         let answer = cli.json(["reproduce", stage["run"].as_str().unwrap()]);
         let verdict = &answer["verdicts"][0];
@@ -62,5 +63,21 @@ fn only_ppo_runs_again(cli: &Cli) {
             _ => "found",
         };
         assert_eq!(stage["action"], expected, "{stage}");
+    }
+}
+
+/// A model evaluated against the other's lineage: the report knows the win rate, and compare repeats it.
+fn compare_takes_win_rates_from_reports(cli: &Cli, evaluation: &str) {
+    let found = cli.json(["compare", "test-align-gpt/sft", "test-align-gpt/ppo"]);
+    let metrics = &cli.json(["show", evaluation])["metrics"];
+    for (by, name) in [
+        ("rule", "win_rate_gold"),
+        ("reward_model", "win_rate_reward"),
+    ] {
+        let duels = found["finals"]["duels"].as_array().unwrap();
+        let duel = duels.iter().find(|duel| duel["by"] == by).unwrap();
+        let direction = (&duel["lineage"], &duel["against"], &duel["source"]);
+        assert_eq!(direction, (&json!(1), &json!(0), &json!("report")));
+        assert_eq!(duel["win_rate"], metrics[name], "{duel}");
     }
 }

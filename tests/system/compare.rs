@@ -161,16 +161,11 @@ fn check_text(cli: &Cli) {
     }
 }
 
-/// Each line goes to both, and each answers below its own name.
-fn check_chat(cli: &Cli) {
+/// What both models answer to two lines.
+fn chat(cli: &Cli, options: &[&str]) -> String {
+    let models = ["test-gpt/sft", "test-llama/sft", "--max-new-tokens", "4"];
     let mut chat = cli
-        .command([
-            "chat",
-            "test-gpt/sft",
-            "test-llama/sft",
-            "--max-new-tokens",
-            "4",
-        ])
+        .command([options, &["chat"], &models[..]].concat())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -184,7 +179,12 @@ fn check_chat(cli: &Cli) {
     let output = chat.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Each line goes to both, and each answers below its own name, or on a line of JSON.
+fn check_chat(cli: &Cli) {
+    let text = chat(cli, &[]);
     let order: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("[test-"))
@@ -194,6 +194,20 @@ fn check_chat(cli: &Cli) {
         ["[test-gpt/sft]", "[test-llama/sft]"].repeat(2),
         "{text}"
     );
+    let lines = chat(cli, &["--json"]);
+    let said: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let models: Vec<&str> = said
+        .iter()
+        .map(|one| one["model"].as_str().unwrap())
+        .collect();
+    assert_eq!(models, ["test-gpt/sft", "test-llama/sft"].repeat(2));
+    for one in &said {
+        let content = one["content"].as_str().unwrap();
+        assert!(text.contains(content), "{content} is not in {text}");
+    }
 }
 
 #[test]

@@ -2,9 +2,10 @@ use std::io::BufRead;
 
 use begat_schemas::api::{GenerateRequest, Message};
 use clap::Args;
+use serde_json::json;
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::sample::{Sampling, stream_text};
+use super::sample::{Sampling, collect, stream_text};
 use crate::context::Context;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -68,7 +69,7 @@ impl Arguments {
         self.models.iter().map(talk).collect()
     }
 
-    /// Says a line to one checkpoint and prints what it answers, below its name if there are several.
+    /// Says a line to one checkpoint and prints what it answers: below its name if there are several, or as a line of JSON.
     async fn answer(
         &self,
         context: &Context,
@@ -76,16 +77,25 @@ impl Arguments {
         talk: &mut Talk,
         line: &str,
     ) -> Result<(), Failure> {
-        if self.models.len() > 1 {
-            context.terminal.data(&format!("[{}]\n", talk.model))?;
-        }
         talk.messages.push(message("user", line.to_owned()));
         let request = GenerateRequest {
             messages: talk.messages.clone(),
             ..self.sampling.request(&talk.model)
         };
-        let answer = stream_text(context, client.generate(&request).await?).await?;
-        context.terminal.data("\n")?;
+        let stream = client.generate(&request).await?;
+        let answer = if context.settings.json {
+            let text = collect(stream, 1).await?.completions.swap_remove(0).text;
+            let said = json!({"model": talk.model, "role": "assistant", "content": text});
+            context.terminal.data(&format!("{said}\n"))?;
+            text
+        } else {
+            if self.models.len() > 1 {
+                context.terminal.data(&format!("[{}]\n", talk.model))?;
+            }
+            let text = stream_text(context, stream).await?;
+            context.terminal.data("\n")?;
+            text
+        };
         talk.messages.push(message("assistant", answer));
         Ok(())
     }

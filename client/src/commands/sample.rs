@@ -110,7 +110,8 @@ pub async fn stream_text(context: &Context, mut stream: GenerateStream) -> Resul
     Ok(whole)
 }
 
-async fn collect(mut stream: GenerateStream, n: u32) -> Result<Completions, Failure> {
+/// The completions of a stream when it has ended.
+pub async fn collect(mut stream: GenerateStream, n: u32) -> Result<Completions, Failure> {
     let mut completions: Vec<Completion> = (0..n)
         .map(|index| Completion {
             index,

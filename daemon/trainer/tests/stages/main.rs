@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod averaged;
+mod conversational;
 mod data;
 mod failures;
 mod fixture;
