@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test build libtorch tools schemas parity bench drill lint install clean
+.PHONY: help demo seeds test build libtorch tools schemas parity bench drill lint install clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,11 @@ demo: build ## from real text to two whole lineages, traced and compared, in one
 
 tools: ## fetch what the tests need of Debian's packages, without root, into .tools
 	@bash tests/tools/fetch.sh
+
+seeds: demo ## the demo's claims over three seeds, its settings beside others, and reward hacking (half an hour more)
+	@for part in seeds choose hacked; do \
+		BEGAT_DATA="$${BEGAT_DATA:-$$PWD/.begat/demo}" python3 configs/demo/experiment.py "$${CARGO_TARGET_DIR:-target}/debug/begat" $$part; \
+	done
 
 test: libtorch tools ## run every test, and say how many there were
 	@bash tests/tools/test.sh

@@ -106,6 +106,7 @@ fn every_shipped_recipe_parses_and_survives_its_json_form() {
     for file in [
         "gpt",
         "llama",
+        "hacked",
         "test/gpt",
         "test/llama",
         "test/align-gpt",
