@@ -39,7 +39,7 @@ lint: libtorch ## format, clippy with warnings denied, licences, bans and source
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
 	@bash tests/tools/deny.sh
 
-parity: build ## compare with transformers from PyPI (downloads about 3 GB once)
+parity: build ## compare with transformers and TRL from PyPI (downloads about 3 GB once)
 	@bash daemon/trainer/parity/run.sh
 
 bench: build tools ## measure, each figure beside a baseline of the same run (downloads about 3 GB once)

@@ -1,197 +1,109 @@
 #!/usr/bin/env python3
-"""Compares begat's models with transformers'.
+"""Compares begat with transformers and TRL.
 
-    parity.py goldens OUT            writes the small golden models and values that the ordinary tests compare with
-    parity.py check BEGAT_STAGE      saves models from both sides and compares logits, to 1e-4
+    parity.py check BEGAT_STAGE PARITY     compares: each row max|a − b| / max|b|, at most 1e-5
+    parity.py goldens OUT                  writes the golden values that the ordinary tests compare with
 
-Needs torch, transformers, numpy and safetensors (versions in requirements.txt beside this file).
+Run by TRL 1.16.0's Python; PARITY_PYTHON_PPO and PARITY_PYTHON_SMOOTHED name those of TRL 1.12.0 and 0.27.2. PARITY is
+the example `parity` of begat-trainer. PARITY_SEED (0) changes the random inputs of a check.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"):
+    os.environ.setdefault(variable, "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Fixed sums on the other side as well, and no accelerator that happens to be there.
+os.environ.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
 
-import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, LlamaConfig
+from safetensors.torch import load_file
 
-TOLERANCE = 1e-4
-SEQUENCES = [13, 7]
+import models
+from table import Table
 
-
-def gpt2(width=32, layers=2, heads=4, tied=True, vocab=96, **more):
-    return GPT2Config(vocab_size=vocab, n_positions=32, n_embd=width, n_layer=layers, n_head=heads, tie_word_embeddings=tied,
-                      bos_token_id=0, eos_token_id=0, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0, **more)
-
-
-def llama(width=32, layers=2, heads=4, groups=2, tied=True, vocab=96, inner=56, **more):
-    return LlamaConfig(vocab_size=vocab, hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
-                       num_attention_heads=heads, num_key_value_heads=groups, max_position_embeddings=64,
-                       tie_word_embeddings=tied, bos_token_id=0, eos_token_id=0, **more)
-
-
-GOLDENS = {
-    "gpt2": gpt2(),
-    "gpt2-untied": gpt2(layers=1, tied=False),
-    "llama": llama(),
-    "llama-untied": llama(layers=1, tied=False, groups=1),
-}
-
-SHAPES = {
-    **GOLDENS,
-    "gpt2-wide": gpt2(width=96, layers=3, heads=3, vocab=257),
-    "gpt2-odd-head": gpt2(width=36, layers=2, heads=6),
-    "gpt2-inner": gpt2(n_inner=72),
-    "llama-wide": llama(width=96, layers=3, heads=6, groups=3, inner=200, vocab=257),
-    "llama-head-dim": llama(head_dim=24),
-    "llama-theta": llama(rope_parameters={"rope_type": "default", "rope_theta": 500000.0}),
-    "llama-full": llama(groups=4, tied=False),
-}
+HERE = Path(__file__).parent
+KEPT = ["reward-llama-margin-centred", "dpo-llama-nll", "dpo-gpt2-smoothed", "sft-step-float64-gpt2", "generate-gpt2",
+        "generate-llama", "ppo-gpt2-k1-rollout", "ppo-gpt2-k1-update-2", "ppo-llama-k3-whitened-penalty-rollout",
+        "ppo-llama-k3-whitened-penalty-update-2"]
+OVER_TOKENS = "; over tokens, where TRL's own mean goes over padding as well"
+NOTES = {("ppo_update", "approximate_kl"): OVER_TOKENS, ("ppo_update", "entropy"): OVER_TOKENS,
+         ("ppo_update", "ratio"): OVER_TOKENS,
+         ("ppo_rollout", "log_probabilities"): "; TRL divides logits by T + 1e-7, begat by T",
+         ("ppo_rollout", "advantages"): "; whitened by the unbiased variance on both sides"}
 
 
-def fresh(config, seed, cls=AutoModelForCausalLM):
-    torch.manual_seed(seed)
-    model = cls.from_config(config).eval()
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            # Norms and biases start at one and zero, which would hide mistakes in them.
-            if value.dim() == 1:
-                value.add_(torch.randn_like(value) * 0.1)
-            elif value.dim() == 2:
-                value.mul_(3.0)
-    return model
+def write_cases(out, size, seed):
+    """Each TRL in an environment of its own, all at once."""
+    pythons = {"with_trl_1_16.py": sys.executable, "with_trl_1_12.py": os.environ["PARITY_PYTHON_PPO"],
+               "with_trl_0_27.py": os.environ["PARITY_PYTHON_SMOOTHED"]}
+    logs = {name: out.parent / f"{name}.log" for name in pythons}
+    running = {name: subprocess.Popen([python, HERE / name, out, size, str(seed)], stdout=logs[name].open("w"),
+                                      stderr=subprocess.STDOUT) for name, python in pythons.items()}
+    bad = [name for name, process in running.items() if process.wait() != 0]
+    for name in bad:
+        print(f"{logs[name].read_text()[-4000:]}\n{name} failed", file=sys.stderr)
+    if bad:
+        sys.exit(1)
 
 
-def sample_tokens(vocab, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(0, vocab, (length,), generator=generator) for length in SEQUENCES]
+def compare_case(table, folder):
+    about = json.loads((folder / "case.json").read_text())
+    ours, theirs = load_file(folder / "ours.safetensors"), load_file(folder / "theirs.safetensors")
+    groups = {}
+    for key, value in theirs.items():
+        group, _, name = key.partition("gradient.") if "gradient." in key else key.partition("parameter.")
+        if name:
+            groups.setdefault(key.removesuffix(name), {})[name] = (ours.get(key), value)
+        elif about["kind"] == "generate":
+            gap = f" (the two best logits are at least {about['smallest_gap']:.1e} apart)"
+            table.compare(f"{folder.name}: {key}{gap}", about["against"], ours.get(key), value, limit=0.0)
+        elif key in about.get("zero", []):
+            table.compare_zeros(f"{folder.name}: {key}", about["against"], ours.get(key), value)
+        elif not key.startswith("input."):
+            note = NOTES.get((about["kind"], key), "")
+            table.compare(f"{folder.name}: {key}{note}", about["against"], ours.get(key), value)
+    for group, pairs in groups.items():
+        table.compare_all(f"{folder.name}: {group.removesuffix('.')}s", about["against"], pairs)
 
 
-def logits_of(model, sequences):
-    with torch.no_grad():
-        return torch.cat([model(row[None]).logits[0] for row in sequences])
-
-
-def loss_of(model, sequences):
-    total, count = 0.0, 0
-    for row in sequences:
-        logits = model(row[None]).logits[0, :-1]
-        total = total + torch.nn.functional.cross_entropy(logits, row[1:], reduction="sum")
-        count += len(row) - 1
-    return total / count
-
-
-def train(model, sequences, steps=5):
-    """Losses and gradient norms of a short run: AdamW on matrices and the rest apart, clipping, warm-up and cosine."""
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.95), eps=1e-8)
-    warmup, fraction, peak = 2, 0.1, 1e-3
-
-    def rate(step):
-        if step < warmup:
-            return step / warmup
-        progress = (step - warmup) / (steps - warmup)
-        return fraction + (1 - fraction) * 0.5 * (1 + np.cos(np.pi * progress))
-
-    losses, norms, rates = [], [], []
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = peak * rate(step)
-        optimizer.zero_grad()
-        loss = loss_of(model, sequences)
-        loss.backward()
-        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)))
-        optimizer.step()
-        losses.append(float(loss.detach()))
-        rates.append(peak * rate(step))
-    return {"losses": losses, "norms": norms, "rates": rates}
+def check(stage, program):
+    table = Table()
+    with tempfile.TemporaryDirectory() as work:
+        models.check_theirs(table, stage, work)
+        models.check_ours(table, stage, work)
+        cases = Path(work) / "cases"
+        cases.mkdir()
+        write_cases(cases, "usual", int(os.environ.get("PARITY_SEED", "0")))
+        folders = sorted(cases.iterdir())
+        subprocess.run([program, *folders], check=True)
+        for folder in folders:
+            compare_case(table, folder)
+    return table.verdict()
 
 
 def write_goldens(out):
-    for number, (name, config) in enumerate(GOLDENS.items()):
-        folder = Path(out) / name
-        model = fresh(config, number)
-        model.save_pretrained(folder)
-        for extra in folder.iterdir():
-            if extra.name not in ("config.json", "model.safetensors"):
-                extra.unlink()
-        sequences = sample_tokens(config.vocab_size)
-        values = {"logits": logits_of(model, sequences), "loss": loss_of(model, sequences).detach()[None]}
-        loss_of(model, sequences).backward()
-        if not name.endswith("-untied"):
-            values |= {f"gradient.{key}": p.grad.clone() for key, p in model.named_parameters()}
-        save_file({key: value.contiguous() for key, value in values.items()}, folder / "golden.safetensors")
-        about = {"sequences": [row.tolist() for row in sequences], **train(model, sequences),
-                 "source": f"transformers {__import__('transformers').__version__}, torch {torch.__version__}"}
-        (folder / "golden.json").write_text(json.dumps(about, indent=1) + "\n")
-        print(f"wrote {folder}")
-
-
-def begat_logits(stage, folder, sequences):
+    models.write_goldens(out)
     with tempfile.TemporaryDirectory() as work:
-        tokens = Path(work) / "tokens.json"
-        tokens.write_text(json.dumps([row.tolist() for row in sequences]))
-        run = subprocess.run([stage, "logits", "--model", folder, "--tokens", tokens], check=True, stdout=subprocess.PIPE)
-    return torch.tensor([row for sequence in json.loads(run.stdout) for row in sequence])
-
-
-def compare(name, ours, theirs):
-    difference = float((ours - theirs).abs().max())
-    verdict = "ok" if difference <= TOLERANCE else "FAILED"
-    print(f"{verdict:6}  {name:50}  largest difference {difference:.1e}")
-    return difference <= TOLERANCE
-
-
-def check_theirs(stage, work):
-    """Models that transformers saved, whole and in shards, with begat's forward pass."""
-    good = True
-    for number, (name, config) in enumerate(SHAPES.items()):
-        model = fresh(config, 100 + number)
-        sequences = sample_tokens(config.vocab_size, number)
-        for kind, size in (("one file", "1GB"), ("shards", "30KB")):
-            folder = Path(work) / f"theirs-{name}-{size}"
-            model.save_pretrained(folder, max_shard_size=size)
-            if kind == "shards":
-                assert (folder / "model.safetensors.index.json").exists(), "expected several shards"
-            good &= compare(f"saved by transformers, {kind}: {name}", begat_logits(stage, folder, sequences), logits_of(model, sequences))
-    return good
-
-
-def check_ours(stage, work):
-    """Models that begat initialised and saved, with transformers' forward pass."""
-    good = True
-    for number, (name, config) in enumerate(SHAPES.items()):
-        shape, folder = Path(work) / f"shape-{name}", Path(work) / f"ours-{name}"
-        config.architectures = ["GPT2LMHeadModel" if config.model_type == "gpt2" else "LlamaForCausalLM"]
-        config.save_pretrained(shape)
-        folder.mkdir()
-        subprocess.run([stage, "initialise", "--config", shape / "config.json", "--seed", str(number), "--out", folder], check=True)
-        model, report = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-        odd = {key: value for key, value in report.items() if value}
-        if odd:
-            print(f"FAILED  saved by begat: {name}: transformers reports {odd}")
-            good = False
-        sequences = sample_tokens(config.vocab_size, number)
-        good &= compare(f"saved by begat: {name}", begat_logits(stage, folder, sequences), logits_of(model.eval(), sequences))
-    return good
+        cases = Path(work) / "cases"
+        cases.mkdir()
+        write_cases(cases, "small", 0)
+        shutil.rmtree(out / "trl", ignore_errors=True)
+        for name in KEPT:
+            shutil.copytree(cases / name, out / "trl" / name)
 
 
 def main():
     match sys.argv[1:]:
         case ["goldens", out]:
-            write_goldens(out)
-        case ["check", stage]:
-            with tempfile.TemporaryDirectory() as work:
-                good = [check_theirs(stage, work), check_ours(stage, work)]
-            sys.exit(0 if all(good) else 1)
+            write_goldens(Path(out))
+        case ["check", stage, program]:
+            sys.exit(0 if check(stage, program) else 1)
         case _:
             sys.exit(__doc__)
 

@@ -4,17 +4,20 @@
 //! target. The log-probability of a token has the same bits whatever the batch around it.
 
 pub mod dpo;
+mod next_token;
 pub(crate) mod preference;
 pub mod reward;
 #[cfg(test)]
 mod testing;
+
+pub use next_token::NextToken;
 
 use crate::{
     error::{Error, Result},
     model::Model,
     shim,
 };
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Rows with this target count for nothing.
 pub const IGNORE: i64 = -100;
@@ -115,14 +118,15 @@ fn rows(
             correct,
         });
     }
+    let precise = model.compute().precise();
     let logits = model.logits(hidden)?.f_div_scalar(temperature)?;
-    let log_softmax = logits.f_log_softmax(-1, Kind::Float)?;
+    let log_softmax = logits.f_log_softmax(-1, precise)?;
     let mask = targets.f_ge(0)?;
     let picked = log_softmax
         .f_gather(1, &targets.f_clamp_min(0)?.f_unsqueeze(1)?, false)?
         .f_squeeze_dim(1)?;
-    let values = picked.f_mul(&mask.f_to_kind(Kind::Float)?)?;
-    let empty = || Tensor::f_zeros([0], (Kind::Float, hidden.device()));
+    let values = picked.f_mul(&mask.f_to_kind(precise)?)?;
+    let empty = || Tensor::f_zeros([0], (precise, hidden.device()));
     if !measure {
         return Ok(LogProbabilities {
             values,
@@ -134,15 +138,15 @@ fn rows(
     let entropy = log_softmax
         .f_exp()?
         .f_mul(&log_softmax)?
-        .f_sum_dim_intlist(&[1i64][..], false, Kind::Float)?
+        .f_sum_dim_intlist(&[1i64][..], false, precise)?
         .f_neg()?;
     let correct = logits
         .f_argmax(1, false)?
         .f_eq_tensor(targets)?
-        .f_to_kind(Kind::Float)?;
+        .f_to_kind(precise)?;
     Ok(LogProbabilities {
         values,
-        entropy: entropy.f_mul(&mask.f_to_kind(Kind::Float)?)?,
+        entropy: entropy.f_mul(&mask.f_to_kind(precise)?)?,
         correct,
     })
 }

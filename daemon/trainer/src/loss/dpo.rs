@@ -97,8 +97,9 @@ pub(crate) fn answer_sums(pack: &Pack, values: &Tensor, counted: &[bool]) -> Res
     sequence_sums(pack, &values.f_mul(&counted)?)
 }
 
-/// Log-probabilities of answers under a model that is not trained: one sum a sequence of the pack.
-pub(crate) fn reference_sums(
+/// Log-probabilities of answers under a model that is not trained: one sum a sequence of the pack, over the tokens that are
+/// `counted`. `targets` and `counted` have one entry a token of the pack.
+pub fn reference_sums(
     model: &Model,
     pack: &Pack,
     targets: &[i64],

@@ -138,6 +138,14 @@ impl Model {
         self.rebuilt(Tensor::f_detach, compute, self.shared.tables())
     }
 
+    /// A copy that holds and computes everything in float64, to be compared with other programs. It is slow, and
+    /// [`Model::save`] rounds it to float32.
+    pub fn in_double(&self) -> Result<Self> {
+        let double = |tensor: &Tensor| tensor.f_detach()?.f_to_kind(Kind::Double);
+        let compute = Compute::new(self.device(), Kind::Double);
+        self.rebuilt(double, compute, self.shared.tables())
+    }
+
     /// A model over the same storage whose matrices are also laid out for many small products, for as long as they do not
     /// change.
     pub(crate) fn packed(&self) -> Result<Self> {
@@ -261,13 +269,13 @@ impl Model {
         self.output().map(Linear::weight)
     }
 
-    /// Logits in float32: [tokens, vocabulary].
+    /// Logits in float32 (float64 of a model [in double](Self::in_double)): [tokens, vocabulary].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let logits = self.output()?.apply(hidden, self.compute)?;
-        Ok(logits.f_to_kind(Kind::Float)?)
+        Ok(logits.f_to_kind(self.compute.precise())?)
     }
 
-    /// The score of each position, in float32: [tokens].
+    /// The score of each position, in the logits' type: [tokens].
     pub fn scores(&self, hidden: &Tensor) -> Result<Tensor> {
         let weight = self
             .parameters
@@ -275,8 +283,9 @@ impl Model {
             .find(|(name, _)| name == "score.weight")
             .map(|(_, tensor)| tensor);
         let weight = weight.ok_or_else(|| Error::Invalid("this model has no score head".into()))?;
-        let product = hidden.f_to_kind(Kind::Float)?.f_mul(weight)?;
-        Ok(product.f_sum_dim_intlist(&[1i64][..], false, Kind::Float)?)
+        let precise = self.compute.precise();
+        let product = hidden.f_to_kind(precise)?.f_mul(weight)?;
+        Ok(product.f_sum_dim_intlist(&[1i64][..], false, precise)?)
     }
 
     pub(crate) fn check(&self, pack: &Pack) -> Result<()> {

@@ -31,6 +31,14 @@ impl Compute {
         self.kernels
     }
 
+    /// What logits, scores and rotations are computed in: float32, or float64 where everything is.
+    pub(crate) fn precise(self) -> Kind {
+        match self.kind {
+            Kind::Double => Kind::Double,
+            _ => Kind::Float,
+        }
+    }
+
     fn cast(self, parameter: &Tensor) -> Result<Tensor> {
         Ok(parameter.f_to_kind(self.kind)?)
     }
@@ -169,7 +177,7 @@ impl Rotary {
         }
         let rows = |table: &Tensor| table.f_index_select(0, positions)?.f_unsqueeze(1);
         let (cosine, sine) = (rows(&self.cosines)?, rows(&self.sines)?);
-        let halves = x.f_to_kind(Kind::Float)?.f_chunk(2, -1)?;
+        let halves = x.f_to_kind(compute.precise())?.f_chunk(2, -1)?;
         let first = halves[0].f_mul(&cosine)?.f_sub(&halves[1].f_mul(&sine)?)?;
         let second = halves[1].f_mul(&cosine)?.f_add(&halves[0].f_mul(&sine)?)?;
         Ok(Tensor::f_cat(&[first, second], -1)?.f_to_kind(compute.kind)?)

@@ -92,7 +92,8 @@ pub struct TrainerOptions {
     pub threads: usize,
     /// Recompute each block in the backward pass instead of keeping its activations. The result does not depend on it.
     pub activation_checkpointing: bool,
-    /// The type of activations: `Kind::Float` or `Kind::BFloat16`; parameters and the optimizer stay float32.
+    /// The type of activations: `Kind::Float` or `Kind::BFloat16`; parameters and the optimizer stay float32. `Kind::Double` is
+    /// for a model [in double](Model::in_double), which is trained like one on a GPU: in one lane, by libtorch's operations.
     pub kind: Kind,
 }
 
@@ -123,7 +124,7 @@ impl Trainer {
     /// Takes the model over; its parameters are updated in place.
     pub fn new(model: Model, options: TrainerOptions) -> Result<Self> {
         let compute = Compute::new(model.device(), options.kind);
-        let count = if model.device() == Device::Cpu {
+        let count = if model.device() == Device::Cpu && options.kind != Kind::Double {
             CPU_LANES
         } else {
             1
@@ -164,8 +165,7 @@ impl Trainer {
     }
 
     /// The gradients of the last update, after clipping.
-    #[cfg(test)]
-    pub(crate) fn gradients(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+    pub fn gradients(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.model
             .parameters()
             .iter()
@@ -192,12 +192,12 @@ impl Trainer {
             ));
         }
         let tokens: Vec<usize> = units.iter().map(Unit::tokens).collect();
-        let on_cpu = self.model.device() == Device::Cpu;
-        let chunks = lanes::plan(
-            &tokens,
-            self.lanes.len(),
-            if on_cpu { CHUNK_TOKENS } else { usize::MAX },
-        );
+        let most = if self.lanes.len() > 1 {
+            CHUNK_TOKENS
+        } else {
+            usize::MAX
+        };
+        let chunks = lanes::plan(&tokens, self.lanes.len(), most);
         let keep = !self.options.activation_checkpointing;
         let outcomes = share_out(&mut self.lanes, self.options.threads, |lane, model| {
             run_lane(model, units, &chunks[lane], objective, keep)
@@ -209,7 +209,7 @@ impl Trainer {
     ///
     /// On the CPU, a norm that is not finite leaves the parameters as they were.
     pub fn update(&mut self, learning_rate: f64) -> Result<Tensor> {
-        let norm = if self.model.device() == Device::Cpu {
+        let norm = if self.lanes.len() > 1 {
             self.combine()?
         } else {
             self.collect()?
@@ -223,9 +223,8 @@ impl Trainer {
             .f_reciprocal()?
             .f_mul_scalar(self.options.max_gradient_norm)?)
         .f_clamp_max(1.0)?;
-        let coefficient = coefficient.f_to_kind(Kind::Float)?;
         for gradient in &mut self.gradients {
-            let _ = gradient.f_mul_(&coefficient)?;
+            let _ = gradient.f_mul_(&coefficient.f_to_kind(gradient.f_kind()?)?)?;
         }
         self.state.update(
             self.model.parameters(),
@@ -236,7 +235,7 @@ impl Trainer {
         Ok(norm)
     }
 
-    /// CPU: the lanes' gradients in a tree, and the norm in a tree over blocks and parameters.
+    /// Several lanes: their gradients in a tree, and the norm in a tree over blocks and parameters.
     fn combine(&mut self) -> Result<Tensor> {
         let with_parts = self
             .gradients
@@ -250,7 +249,7 @@ impl Trainer {
         Ok(Tensor::from(tree_of(&squares).sqrt()))
     }
 
-    /// GPU: the one lane's gradients as they are.
+    /// One lane: its gradients as they are.
     fn collect(&mut self) -> Result<Tensor> {
         for (number, target) in self.gradients.iter_mut().enumerate() {
             match shim::take_gradient(&self.lanes[0].parameters()[number].1)? {

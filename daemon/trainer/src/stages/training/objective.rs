@@ -1,20 +1,8 @@
-//! Cross-entropy of the next token, as a mean over the tokens that an update learns from.
+//! The batch of an update that learns the next token.
 
 use super::source::{MicroBatch, Sequence, StepBatch};
-use crate::error::{Error, Result};
-use crate::loss::cross_entropy;
-use crate::train::{Objective, Outcome, Pass, Unit};
-use crate::{Kind, Tensor};
-
-/// The loss of one micro-batch.
-struct NextToken {
-    /// The targets of each unit's tokens, end to end.
-    targets: Vec<Vec<i64>>,
-    /// One over the number of tokens that the whole update learns from.
-    scale: f64,
-    /// Whether entropy and accuracy are wanted.
-    measure: bool,
-}
+use crate::loss::NextToken;
+use crate::train::Unit;
 
 /// An update on micro-batches of units of sequences; `samples` rows stand in them. With `measure`, its values are the mean
 /// entropy and accuracy.
@@ -48,24 +36,5 @@ fn micro_batch(units: Vec<Vec<Sequence>>, scale: f64, measure: bool) -> MicroBat
             scale,
             measure,
         }),
-    }
-}
-
-impl Objective for NextToken {
-    fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let targets = self
-            .targets
-            .get(pass.units.clone())
-            .ok_or_else(|| Error::Invalid(format!("no targets for the units {:?}", pass.units)))?;
-        let found = cross_entropy(pass.model, pass.hidden, &targets.concat(), self.measure)?;
-        let loss = found.sum.f_mul_scalar(self.scale)?;
-        let values = if self.measure {
-            let sums = [&found.entropy, &found.correct].map(|rows| rows.f_sum(Kind::Double));
-            let [entropy, correct] = sums;
-            Tensor::f_stack(&[entropy?, correct?], 0)?.f_mul_scalar(self.scale)?
-        } else {
-            Tensor::f_zeros([0], (Kind::Double, pass.hidden.device()))?
-        };
-        Ok(Outcome { loss, values })
     }
 }
