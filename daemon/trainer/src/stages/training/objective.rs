@@ -2,9 +2,11 @@
 
 use super::source::{MicroBatch, Sequence, StepBatch};
 use crate::error::{Error, Result};
-use crate::loss::cross_entropy;
+use crate::loss::{cross_entropy, rows_with_targets};
+use crate::model::Pack;
 use crate::train::{Objective, Outcome, Pass, Unit};
 use crate::{Kind, Tensor};
+use std::ops::Range;
 
 /// The loss of one micro-batch.
 struct NextToken {
@@ -51,12 +53,16 @@ fn micro_batch(units: Vec<Vec<Sequence>>, scale: f64, measure: bool) -> MicroBat
     }
 }
 
+impl NextToken {
+    fn targets_of(&self, units: Range<usize>) -> Result<&[Vec<i64>]> {
+        let missing = || Error::Invalid(format!("no targets for the units {units:?}"));
+        self.targets.get(units.clone()).ok_or_else(missing)
+    }
+}
+
 impl Objective for NextToken {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let targets = self
-            .targets
-            .get(pass.units.clone())
-            .ok_or_else(|| Error::Invalid(format!("no targets for the units {:?}", pass.units)))?;
+        let targets = self.targets_of(pass.units.clone())?;
         let found = cross_entropy(pass.model, pass.hidden, &targets.concat(), self.measure)?;
         let loss = found.sum.f_mul_scalar(self.scale)?;
         let values = if self.measure {
@@ -67,5 +73,10 @@ impl Objective for NextToken {
             Tensor::f_zeros([0], (Kind::Double, pass.hidden.device()))?
         };
         Ok(Outcome { loss, values })
+    }
+
+    fn rows(&self, units: Range<usize>, _: &Pack) -> Result<Vec<i64>> {
+        let targets = self.targets_of(units)?.iter().flatten();
+        Ok(rows_with_targets(targets.copied()))
     }
 }
