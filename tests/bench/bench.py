@@ -1,6 +1,6 @@
 """Measures begat beside what else does the same work, and prints tables; README.md says how to read them.
 
-`bench.py [store|models|checkpoints|daemon ...]`: all parts, or those named. run.sh prepares what it needs.
+`bench.py [store|models|align|checkpoints|daemon ...]`: all parts, or those named. run.sh prepares what it needs.
 """
 import os
 import platform
@@ -10,14 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import align
 import checkpoints
 import daemon
 import lineage
 import models
 import store
-from measuring import ROOT, ROUNDS, say
+from measuring import ROOT, ROUNDS, fresh, say
 
-PARTS = ("store", "models", "checkpoints", "daemon")
+PARTS = ("store", "models", "align", "checkpoints", "daemon")
 
 
 def path_of(variable):
@@ -36,14 +37,20 @@ def processor():
     return f"{named[0] if named else platform.machine()}, {os.cpu_count()} processors, {' '.join(vectors)}"
 
 
+def versions(python):
+    """What the Python that a variable names has of the peers."""
+    names = ("torch", "transformers", "trl")
+    script = f"import importlib.metadata as of; print(', '.join(f'{{name}} {{of.version(name)}}' for name in {names}))"
+    return first_line([path_of(python), "-c", script])
+
+
 def describe():
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    python = path_of("BENCH_PYTHON")
-    versions = "import torch, transformers; print('torch', torch.__version__, 'transformers', transformers.__version__)"
     commit = first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"])
     print(f"begat {commit} on {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}")
     print(f"  machine: {processor()}, {memory:.0f} GiB, Linux {platform.release()}, load {load()} at the start")
-    print(f"  peers: {first_line([path_of('BENCH_RESTIC'), 'version'])}; {first_line([python, '-c', versions])}")
+    print(f"  peers: {first_line([path_of('BENCH_RESTIC'), 'version'])}; {versions('BENCH_PYTHON')}; "
+          f"for PPO {versions('BENCH_PPO_PYTHON')}")
     print(f"  {ROUNDS} rounds, the two sides in turns; warm; the same threads and allocator settings")
     sys.stdout.flush()
 
@@ -64,6 +71,10 @@ def main():
         if "models" in parts:
             say("bench: training and generation")
             models.report(models.Peers(examples / "bench_trainer", path_of("BENCH_PYTHON"), path_of("BENCH_JEMALLOC")))
+        if "align" in parts:
+            say("bench: the alignment stages")
+            peers = align.Peers(path_of("BENCH_PYTHON"), path_of("BENCH_PPO_PYTHON"), path_of("BENCH_JEMALLOC"))
+            align.report(peers, programs, fresh(work / "align"), data)
         if "checkpoints" in parts:
             say("bench: the price of checkpoints")
             checkpoints.report(programs, work, data, os.cpu_count())

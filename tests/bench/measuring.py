@@ -26,12 +26,20 @@ class Cost:
         self.rss = usage.ru_maxrss * 1024
 
 
-def run(command, **variables):
-    """Runs a command to its end; it failing ends the benchmark with what it said."""
+def cpu_seconds(process):
+    """CPU that a running process has used so far, in hundredths of a second."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run(command, started=None, **variables):
+    """Runs a command to its end; it failing ends the benchmark with what it said. `started` is told its process id."""
     with tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
         child = subprocess.Popen([str(part) for part in command], env={**os.environ, **variables}, cwd=ROOT, text=True,
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        if started:
+            started(child.pid)
         output = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - start
@@ -43,7 +51,10 @@ def run(command, **variables):
 
 
 class Worker:
-    """A program that does so many units of work for each number it is sent, and says what it did."""
+    """A program that does so many units of work for each number it is sent, and says what it did.
+
+    The CPU of a turn is what the process used meanwhile, unless the program counts for itself.
+    """
 
     def __init__(self, command, **variables):
         self.child = subprocess.Popen([str(part) for part in command], env={**os.environ, **variables}, cwd=ROOT,
@@ -56,16 +67,12 @@ class Worker:
             raise SystemExit(f"bench: {self.child.args} ended with {self.child.wait()}")
         return json.loads(line)
 
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def turn(self, times):
-        before = self.cpu_seconds()
+        before = cpu_seconds(self.child.pid)
         self.child.stdin.write(f"{times}\n")
         self.child.stdin.flush()
         done = self.read()
-        done["cpu"] = self.cpu_seconds() - before
+        done.setdefault("cpu", cpu_seconds(self.child.pid) - before)
         return done
 
     def close(self):

@@ -4,6 +4,11 @@ from measuring import ROUNDS, Worker, in_turns, median, say, table
 ARCHITECTURES = ("gpt2", "llama")
 
 
+def allocator(jemalloc):
+    """Variables by which a Python program has the allocator, and its settings, that begat has."""
+    return {"LD_PRELOAD": str(jemalloc), "MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1"}
+
+
 class Peers:
     """begat's example program and the PyTorch worker, on as many threads and the same allocator."""
 
@@ -11,10 +16,9 @@ class Peers:
         self.example, self.python, self.jemalloc = example, python, jemalloc
 
     def workers(self, what, architecture, threads):
-        allocator = {"LD_PRELOAD": str(self.jemalloc), "MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1"}
         ours = Worker([self.example, what, architecture, threads], OMP_NUM_THREADS=str(threads))
         theirs = Worker([self.python, "tests/bench/torch_worker.py", what, architecture, threads],
-                        OMP_NUM_THREADS=str(threads), **allocator)
+                        OMP_NUM_THREADS=str(threads), **allocator(self.jemalloc))
         return ours, theirs
 
     def row(self, what, architecture, threads, warm, times):
@@ -26,14 +30,19 @@ class Peers:
         pairs = in_turns(lambda: ours.turn(times), lambda: theirs.turn(times))
         for worker in (ours, theirs):
             worker.close()
-        row = [f"{architecture}, {threads} thread{'s' * (threads > 1)}", *cells(pairs)]
+        row = [case(architecture, threads), *cells(pairs, "tokens")]
         say(f"bench: {what} {'  '.join(row)}")
         return row
 
 
-def cells(pairs):
+def case(architecture, threads):
+    return f"{architecture}, {threads} thread{'s' * (threads > 1)}"
+
+
+def cells(pairs, unit):
+    """Both sides' rates and their ratio, by the clock and by CPU; `unit` is what each turn says how much it did of."""
     for per in ("seconds", "cpu"):
-        rates = [(ours["tokens"] / ours[per], theirs["tokens"] / theirs[per]) for ours, theirs in pairs]
+        rates = [(ours[unit] / ours[per], theirs[unit] / theirs[per]) for ours, theirs in pairs]
         yield from (f"{median(one):,.0f}" for one in zip(*rates))
         yield f"{median(ours / theirs for ours, theirs in rates):.2f}x"
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# `make bench`: prepares the peers (PyTorch and transformers from PyPI, restic and jemalloc from Debian) and measures.
-# Arguments choose parts: store models checkpoints daemon. BENCH_ROUNDS (5), BENCH_PYTHON (a Python that has the peers),
-# BENCH_DATA (the demo's datasets) and BENCH_WORK (room for about 5 GB) may be set.
+# `make bench`: prepares the peers (PyTorch, transformers and TRL from PyPI, restic and jemalloc from Debian) and measures.
+# Arguments choose parts: store models align checkpoints daemon. BENCH_ROUNDS (5), BENCH_PYTHON and BENCH_PPO_PYTHON (Pythons
+# that have the peers; PPO needs an older TRL), BENCH_DATA (the demo's datasets) and BENCH_WORK (room for about 5 GB) may be set.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source tests/tools/venv.sh
 programs="${CARGO_TARGET_DIR:-target}/debug"
 export BENCH_PROGRAMS="$programs"
 export BENCH_WORK="${BENCH_WORK:-.begat/bench}"
@@ -19,20 +20,22 @@ if [ ! -x "$BENCH_RESTIC" ] || [ -z "$BENCH_JEMALLOC" ]; then
 	exit 1
 fi
 
-if [ -z "${BENCH_PYTHON:-}" ]; then
-	if ! cmp -s tests/bench/requirements.txt .venv-bench/requirements.txt; then
-		echo "bench: installing PyTorch and transformers into .venv-bench (about 3 GB to fetch, once)" >&2
-		python3 -m venv .venv-bench
-		.venv-bench/bin/pip install --quiet --requirement tests/bench/requirements.txt
-		cp tests/bench/requirements.txt .venv-bench/
-	fi
-	BENCH_PYTHON="$PWD/.venv-bench/bin/python"
+# Two versions of TRL, since the newer one has no PPO any more, over one PyTorch.
+peer() {
+	python_environment .venv-bench/torch tests/bench/requirements.txt &&
+		python_environment ".venv-bench/$1" "tests/bench/requirements-$1.txt" .venv-bench/torch &&
+		echo "$PWD/.venv-bench/$1/bin/python"
+}
+if [ -z "${BENCH_PYTHON:-}" ] || [ -z "${BENCH_PPO_PYTHON:-}" ]; then
+	echo "bench: looking after PyTorch, transformers and TRL in .venv-bench (about 3 GB to fetch, once)" >&2
 fi
-export BENCH_PYTHON
+BENCH_PYTHON="${BENCH_PYTHON:-$(peer trl)}"
+BENCH_PPO_PYTHON="${BENCH_PPO_PYTHON:-$(peer ppo)}"
+export BENCH_PYTHON BENCH_PPO_PYTHON
 
 echo "bench: building what is measured" >&2
-cargo build --quiet -p begat-trainer --bin begat-stage --example bench_trainer
-cargo build --quiet -p begat-store --example store_bench
+# The whole workspace, so that what `make build` made is used: fewer crates would have other features, and be built anew.
+cargo build --quiet --workspace --bins --example bench_trainer --example store_bench
 
 if [ -z "${BENCH_DATA:-}" ]; then
 	BENCH_DATA=.begat/demo-sources

@@ -95,6 +95,14 @@ pub fn log_probabilities(
     )
 }
 
+/// The rows that have a target, in ascending order.
+pub(crate) fn rows_with_targets(targets: impl IntoIterator<Item = i64>) -> Vec<i64> {
+    let rows = (0..).zip(targets);
+    rows.filter(|&(_, target)| target != IGNORE)
+        .map(|(row, _)| row)
+        .collect()
+}
+
 /// The sum over a tensor in an order that does not depend on the number of threads; differentiable.
 pub fn sum(values: &Tensor) -> Result<Tensor> {
     // Operations run single-threaded on the CPU (see `device`), which fixes the order of ATen's own sum as well.

@@ -6,10 +6,11 @@
 //! of the sums of log-probabilities, but not out of the cross-entropy: the model still learns where an answer ends.
 
 use super::preference::sequence_sums;
-use super::{IGNORE, log_probabilities};
+use super::{IGNORE, log_probabilities, rows_with_targets};
 use crate::error::{Error, Result};
 use crate::model::{Model, Pack};
 use crate::train::{Objective, Outcome, Pass};
+use std::ops::Range;
 use tch::{Kind, Tensor};
 
 /// What is to be predicted of an answer.
@@ -105,7 +106,7 @@ pub fn reference_sums(
     targets: &[i64],
     counted: &[bool],
 ) -> Result<Vec<f64>> {
-    let hidden = model.hidden(pack)?;
+    let hidden = model.hidden_at(pack, &rows_with_targets(targets.iter().copied()))?;
     let found = log_probabilities(model, &hidden, targets, 1.0, false)?;
     let sums = answer_sums(pack, &found.values, counted)?;
     Ok(Vec::<f64>::try_from(&sums.f_to_device(tch::Device::Cpu)?)?)
@@ -128,10 +129,7 @@ fn from_sums(policy: &Tensor, reference: &Tensor, options: DpoOptions) -> Result
 
 impl Objective for DpoLoss {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let pairs = self
-            .pairs
-            .get(pass.units.clone())
-            .ok_or_else(|| Error::Invalid(format!("no answers for the units {:?}", pass.units)))?;
+        let pairs = self.pairs_of(pass.units.clone())?;
         let answers = || pairs.iter().flatten();
         let targets: Vec<i64> = answers()
             .flat_map(|one| one.targets.iter().copied())
@@ -160,9 +158,21 @@ impl Objective for DpoLoss {
         let values = Tensor::f_stack(&values, 0)?;
         Ok(Outcome { loss, values })
     }
+
+    fn rows(&self, units: Range<usize>, _: &Pack) -> Result<Vec<i64>> {
+        let answers = self.pairs_of(units)?.iter().flatten();
+        Ok(rows_with_targets(
+            answers.flat_map(|one| one.targets.iter().copied()),
+        ))
+    }
 }
 
 impl DpoLoss {
+    fn pairs_of(&self, units: Range<usize>) -> Result<&[[Answer; 2]]> {
+        let missing = || Error::Invalid(format!("no answers for the units {units:?}"));
+        self.pairs.get(units.clone()).ok_or_else(missing)
+    }
+
     /// Parts of the update's means over pairs; `rewards` and `sums` are [pairs, 2].
     fn pair_means(&self, rewards: &Tensor, sums: &Tensor) -> Result<Vec<Tensor>> {
         let scale = 1.0 / self.in_update.pairs as f64;

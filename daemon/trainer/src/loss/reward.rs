@@ -6,7 +6,9 @@
 
 use super::preference::last_scores;
 use crate::error::{Error, Result};
+use crate::model::Pack;
 use crate::train::{Objective, Outcome, Pass};
+use std::ops::Range;
 use tch::{Kind, Tensor};
 
 /// Two sequences of a unit, of which one is preferred.
@@ -102,6 +104,10 @@ impl Objective for RewardLoss {
         let means = Tensor::f_stack(&[correct, margin, mean], 0)?;
         let values = Tensor::f_cat(&[means, placed], 0)?;
         Ok(Outcome { loss, values })
+    }
+
+    fn rows(&self, _: Range<usize>, pack: &Pack) -> Result<Vec<i64>> {
+        Ok(pack.last_tokens())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ModelConfig, Source,
-    ops::{Compute, Linear, Qkv},
+    ops::{Compute, Linear, Qkv, chosen},
 };
 use crate::error::Result;
 use tch::Tensor;
@@ -72,11 +72,13 @@ impl Network {
         layer: usize,
         state: &Tensor,
         attend: &mut dyn FnMut(Qkv) -> Result<Tensor>,
+        rows: Option<&Tensor>,
         compute: Compute,
     ) -> Result<Tensor> {
         let layer = &self.layers[layer];
         let normal = layer.norm_1.apply(state, self.epsilon, compute)?;
         let mixed = attend(self.split(&layer.attention.apply(&normal, compute)?, compute)?)?;
+        let (state, mixed) = (chosen(state, rows)?, chosen(&mixed, rows)?);
         let state = state.f_add(&layer.attention_output.apply(&mixed, compute)?)?;
         let normal = layer.norm_2.apply(&state, self.epsilon, compute)?;
         let inner = compute.gelu(&layer.up.apply(&normal, compute)?)?;

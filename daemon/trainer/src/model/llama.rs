@@ -2,7 +2,7 @@
 
 use super::{
     ModelConfig, Source,
-    ops::{Compute, Linear, Qkv, Rotary},
+    ops::{Compute, Linear, Qkv, Rotary, chosen},
 };
 use crate::error::Result;
 use tch::Tensor;
@@ -62,11 +62,13 @@ impl Network {
         state: &Tensor,
         positions: &Tensor,
         attend: &mut dyn FnMut(Qkv) -> Result<Tensor>,
+        rows: Option<&Tensor>,
         compute: Compute,
     ) -> Result<Tensor> {
         let layer = &self.layers[layer];
         let normal = compute.rms_norm(state, &layer.norm_1, self.epsilon)?;
         let mixed = attend(self.project(layer, &normal, positions, compute)?)?;
+        let (state, mixed) = (chosen(state, rows)?, chosen(&mixed, rows)?);
         let state = state.f_add(&layer.attention_output.apply(&mixed, compute)?)?;
         let normal = compute.rms_norm(&state, &layer.norm_2, self.epsilon)?;
         let (gate, up) = (

@@ -220,6 +220,31 @@ impl Model {
         self.final_norm(&state)
     }
 
+    /// [`Self::hidden`] for the `rows` (ascending) that are asked for, with the same bits; the others may be zeros.
+    ///
+    /// With begat's kernels a row's results depend on its own sequence only, and a row whose gradient is zero adds nothing to
+    /// any sum, so what the last block does after its attention is done for those rows alone.
+    pub(crate) fn hidden_at(&self, pack: &Pack, rows: &[i64]) -> Result<Tensor> {
+        let last = self.layer_count().saturating_sub(1);
+        if !self.compute.has_kernels() || rows.is_empty() || rows.len() == pack.len() {
+            return self.hidden(pack);
+        }
+        self.check(pack)?;
+        let rows = Tensor::f_from_slice(rows)?;
+        let mut state = self.embed(pack.tokens(), pack.positions())?;
+        for layer in 0..=last {
+            let wanted = (layer == last).then_some(&rows);
+            let attend = &mut |qkv: Qkv| qkv.attend(pack);
+            state = self.layer_at(layer, &state, pack.positions(), attend, wanted)?;
+        }
+        let found = self.final_norm(&state)?;
+        let zeros = Tensor::f_zeros(
+            [pack.len() as i64, found.size()[1]],
+            (found.kind(), found.device()),
+        )?;
+        Ok(zeros.f_index_copy(0, &rows, &found)?)
+    }
+
     pub(crate) fn layer_count(&self) -> usize {
         self.config.num_hidden_layers as usize
     }
@@ -239,9 +264,24 @@ impl Model {
         positions: &Tensor,
         attend: &mut dyn FnMut(Qkv) -> Result<Tensor>,
     ) -> Result<Tensor> {
+        self.layer_at(layer, state, positions, attend, None)
+    }
+
+    /// One block, whose result has these rows only: attention sees all.
+    fn layer_at(
+        &self,
+        layer: usize,
+        state: &Tensor,
+        positions: &Tensor,
+        attend: &mut dyn FnMut(Qkv) -> Result<Tensor>,
+        rows: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let compute = self.compute;
         match &self.network {
-            Network::Gpt2(network) => network.layer(layer, state, attend, self.compute),
-            Network::Llama(network) => network.layer(layer, state, positions, attend, self.compute),
+            Network::Gpt2(network) => network.layer(layer, state, attend, rows, compute),
+            Network::Llama(network) => {
+                network.layer(layer, state, positions, attend, rows, compute)
+            }
         }
     }
 

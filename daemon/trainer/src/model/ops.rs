@@ -184,6 +184,14 @@ impl Rotary {
     }
 }
 
+/// The rows that are asked for; all of them without such a list.
+pub(crate) fn chosen(x: &Tensor, rows: Option<&Tensor>) -> Result<Tensor> {
+    match rows {
+        Some(rows) => Ok(x.f_index_select(0, rows)?),
+        None => Ok(x.shallow_clone()),
+    }
+}
+
 /// The inputs of attention: query [tokens, heads, dim]; key and value [tokens, groups, dim].
 pub(crate) struct Qkv {
     pub query: Tensor,

@@ -3,9 +3,11 @@
 use crate::{
     Kind, Tensor,
     error::{Error, Result},
-    loss::{IGNORE, LogProbabilities, log_probabilities},
+    loss::{IGNORE, LogProbabilities, log_probabilities, rows_with_targets},
+    model::Pack,
     train::{Objective, Outcome, Pass, Unit},
 };
+use std::ops::Range;
 
 /// What the policy learns of one episode.
 #[derive(Clone, Debug)]
@@ -104,25 +106,21 @@ pub struct PolicyLoss {
 }
 
 impl PolicyLoss {
-    fn episodes(&self, pass: &Pass) -> Result<&[PolicyEpisode]> {
-        let episodes = self.episodes.get(pass.units.clone());
-        episodes
-            .ok_or_else(|| Error::Invalid(format!("no episodes for the units {:?}", pass.units)))
+    fn episodes(&self, units: Range<usize>) -> Result<&[PolicyEpisode]> {
+        let missing = || Error::Invalid(format!("no episodes for the units {units:?}"));
+        self.episodes.get(units.clone()).ok_or_else(missing)
     }
 }
 
 impl Objective for PolicyLoss {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let episodes = self.episodes(pass)?;
+        let episodes = self.episodes(pass.units.clone())?;
         let targets: Vec<i64> = episodes.iter().flat_map(PolicyEpisode::targets).collect();
         let LogProbabilities {
             values, entropy, ..
         } = log_probabilities(pass.model, pass.hidden, &targets, self.temperature, true)?;
         let device = pass.hidden.device();
-        let rows: Vec<i64> = (0..targets.len())
-            .filter(|&row| targets[row] != IGNORE)
-            .map(|row| row as i64)
-            .collect();
+        let rows = rows_with_targets(targets);
         let rows = Tensor::f_from_slice(&rows)?.f_to_device(device)?;
         let place = |of: fn(&PolicyEpisode) -> &Vec<f32>| {
             let all: Vec<f32> = episodes.iter().flat_map(of).copied().collect();
@@ -151,5 +149,10 @@ impl Objective for PolicyLoss {
             loss,
             values: Tensor::f_stack(&values, 0)?,
         })
+    }
+
+    fn rows(&self, units: Range<usize>, _: &Pack) -> Result<Vec<i64>> {
+        let episodes = self.episodes(units)?.iter();
+        Ok(rows_with_targets(episodes.flat_map(PolicyEpisode::targets)))
     }
 }

@@ -3,8 +3,10 @@
 use crate::{
     Kind, Tensor,
     error::{Error, Result},
+    model::Pack,
     train::{Objective, Outcome, Pass, Unit},
 };
+use std::ops::Range;
 
 /// What the value model learns of one episode.
 #[derive(Clone, Debug)]
@@ -80,19 +82,18 @@ pub struct ValueLoss {
     pub scale: f64,
 }
 
+impl ValueLoss {
+    fn episodes(&self, units: Range<usize>) -> Result<&[ValueEpisode]> {
+        let missing = || Error::Invalid(format!("no episodes for the units {units:?}"));
+        self.episodes.get(units.clone()).ok_or_else(missing)
+    }
+}
+
 impl Objective for ValueLoss {
     fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        let episodes = self
-            .episodes
-            .get(pass.units.clone())
-            .ok_or_else(|| Error::Invalid(format!("no episodes for the units {:?}", pass.units)))?;
+        let episodes = self.episodes(pass.units.clone())?;
         let device = pass.hidden.device();
-        let starts = episodes.iter().zip(pass.pack.offsets());
-        let rows = starts.flat_map(|(episode, &start)| {
-            let first = start + episode.prompt - 1;
-            (first..first + episode.returns.len()).map(|row| row as i64)
-        });
-        let rows: Vec<i64> = rows.collect();
+        let rows = self.rows(pass.units.clone(), pass.pack)?;
         let rows = Tensor::f_from_slice(&rows)?.f_to_device(device)?;
         let place = |of: fn(&ValueEpisode) -> &Vec<f32>| {
             let all: Vec<f32> = episodes.iter().flat_map(of).copied().collect();
@@ -113,5 +114,14 @@ impl Objective for ValueLoss {
             loss: half.f_mul_scalar(self.coefficient)?,
             values: Tensor::f_stack(&[half.f_detach()?, clipped], 0)?,
         })
+    }
+
+    fn rows(&self, units: Range<usize>, pack: &Pack) -> Result<Vec<i64>> {
+        let starts = self.episodes(units)?.iter().zip(pack.offsets());
+        let slots = starts.flat_map(|(episode, &start)| {
+            let first = start + episode.prompt - 1;
+            (first..first + episode.returns.len()).map(|row| row as i64)
+        });
+        Ok(slots.collect())
     }
 }

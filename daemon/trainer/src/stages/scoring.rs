@@ -171,7 +171,7 @@ pub(crate) fn raw_scores(
         |model, range: Range<usize>| {
             let sequences: Vec<Vec<u32>> = range.map(&sequence).collect();
             let pack = Pack::new(&sequences, model.device())?;
-            let scores = last_scores(model, &pack, &model.hidden(&pack)?)?;
+            let scores = last_scores(model, &pack, &model.hidden_at(&pack, &pack.last_tokens())?)?;
             Ok(tensors::floats(&scores)?
                 .into_iter()
                 .map(f64::from)

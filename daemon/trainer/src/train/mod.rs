@@ -70,6 +70,13 @@ pub struct Outcome {
 pub trait Objective: Sync {
     /// The loss of these units.
     fn outcome(&self, pass: &Pass) -> Result<Outcome>;
+
+    /// The tokens of the pack, in ascending order, whose hidden states the loss of these units depends on; the hidden
+    /// states of others may be zeros.
+    fn rows(&self, units: Range<usize>, pack: &Pack) -> Result<Vec<i64>> {
+        let _ = units;
+        Ok((0..pack.len() as i64).collect())
+    }
 }
 
 /// The sums over a micro-batch, in a fixed tree; on the device, so that nothing waits for them until they are read.
@@ -307,7 +314,7 @@ fn run_chunk(
     units: Range<usize>,
     objective: &dyn Objective,
 ) -> Result<Outcome> {
-    let hidden = model.hidden(pack)?;
+    let hidden = model.hidden_at(pack, &objective.rows(units.clone(), pack)?)?;
     let outcome = objective.outcome(&Pass {
         model,
         pack,
@@ -427,3 +434,6 @@ fn tree_of(values: &[f64]) -> f64 {
         _ => tree_of(&values[..values.len() / 2]) + tree_of(&values[values.len() / 2..]),
     }
 }
+
+#[cfg(test)]
+mod tests;

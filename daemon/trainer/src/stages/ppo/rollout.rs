@@ -189,12 +189,20 @@ impl Sampler<'_> {
                 let episodes = &episodes[range];
                 let texts: Vec<&[u32]> = episodes.iter().map(part).collect();
                 let pack = Pack::new(&texts, model.device())?;
-                let rows = tensors::floats(&read(model, &model.hidden(&pack)?, episodes)?)?;
                 let ends = pack.offsets().windows(2).zip(episodes);
-                Ok(ends
-                    .map(|(ends, episode)| {
-                        rows[ends[0] + episode.prompt_tokens - 1..ends[1]].to_vec()
-                    })
+                let wanted = ends.map(|(ends, one)| ends[0] + one.prompt_tokens - 1..ends[1]);
+                let wanted: Vec<_> = wanted.collect();
+                let rows: Vec<i64> = wanted
+                    .iter()
+                    .cloned()
+                    .flatten()
+                    .map(|row| row as i64)
+                    .collect();
+                let hidden = model.hidden_at(&pack, &rows)?;
+                let found = tensors::floats(&read(model, &hidden, episodes)?)?;
+                Ok(wanted
+                    .into_iter()
+                    .map(|range| found[range].to_vec())
                     .collect())
             },
         )
