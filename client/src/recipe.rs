@@ -48,7 +48,11 @@ pub fn load_recipe(
         path: path.to_owned(),
         source,
     })?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+        .to_owned();
     let stem = path
         .file_stem()
         .and_then(|stem| stem.to_str())

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use begat_schemas::Event;
+use begat_schemas::{Event, EventBody};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::pace::Pace;
 use crate::render::count;
 use crate::terminal::Terminal;
+use crate::text::printable;
 
 /// Without bars, a stage's progress is said when it has gone so far, or so long has passed.
 const SAY_PERCENT: u64 = 10;
@@ -55,6 +56,15 @@ impl Board {
 
     /// Notes an event of a stage.
     pub fn event(&mut self, name: &str, event: &Event) {
+        if let EventBody::Log { level, message } = &event.body
+            && level != "info"
+        {
+            self.say(&format!(
+                "{name}: {}: {}",
+                printable(level),
+                printable(message)
+            ));
+        }
         let row = self.rows.entry(name.to_owned()).or_default();
         row.pace.observe(event);
         let Some((step, of)) = row.pace.steps() else {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use begat_schemas::layout;
+
 /// What can go wrong below the stages.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +21,14 @@ pub enum Error {
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
+    },
+    /// A folder where a model was expected.
+    #[error("{place}: expected a model, found no config.json; it holds {holds}")]
+    NotAModel {
+        /// Which one.
+        place: String,
+        /// What is there instead.
+        holds: String,
     },
     /// A model configuration that cannot work, or that this program does not support.
     #[error("{place}: `{field}` {problem}")]
@@ -55,6 +65,30 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// `folder` has no `config.json`. Where it lies is nobody's business but this program's, so its name has to do.
+    pub(crate) fn not_a_model(folder: &Path) -> Self {
+        const SHOWN: usize = 4;
+        let parent = folder.parent().and_then(Path::file_name);
+        let place = match folder.file_name() {
+            Some(name) if parent.is_some_and(|parent| parent == layout::INPUTS) => {
+                format!("input `{}`", name.to_string_lossy())
+            }
+            _ => "this tree".to_owned(),
+        };
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let more = names.len().saturating_sub(SHOWN);
+        names.truncate(SHOWN);
+        let holds = match (names.is_empty(), more) {
+            (true, _) => "nothing".to_owned(),
+            (false, 0) => names.join(", "),
+            (false, more) => format!("{} and {more} more", names.join(", ")),
+        };
+        Self::NotAModel { place, holds }
+    }
+
     pub(crate) fn weights(path: &Path, problem: impl Into<String>) -> Self {
         Self::Weights {
             path: path.to_owned(),

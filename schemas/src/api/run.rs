@@ -30,7 +30,7 @@ pub struct RunView {
     pub metrics: BTreeMap<String, Metric>,
     /// When its first attempt began.
     pub started: Option<Time>,
-    /// How long the attempt that counts took, or has taken so far.
+    /// Seconds that the attempt that counts took, or has taken so far; the time before it went on after a stop is none of them.
     pub seconds: Option<f64>,
     /// Steps done and planned.
     pub progress: Option<(u64, u64)>,

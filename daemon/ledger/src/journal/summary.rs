@@ -20,6 +20,8 @@ pub struct Summary {
     pub last_seq: u64,
     /// How often it went on from a checkpoint.
     pub resumes: u32,
+    /// Seconds between the last event of a process and the first of the one that went on.
+    pub idle_seconds: f64,
     /// What it has reached.
     pub reached: Reached,
     /// What lies below `outputs/`, once they are complete.
@@ -54,6 +56,11 @@ impl Summary {
 
     /// Takes in the next event.
     pub fn apply(&mut self, event: &Event) {
+        if let (EventBody::Started { .. } | EventBody::Resumed { .. }, Some(last)) =
+            (&event.body, self.last_time)
+        {
+            self.idle_seconds += event.time.seconds_since(last).max(0.0);
+        }
         self.last_time = Some(event.time);
         self.last_seq = event.seq;
         if let Some(step) = event.body.step() {
@@ -196,5 +203,24 @@ mod tests {
         );
         assert_eq!(summary(&events).failed, None);
         assert_eq!(summary(&events).resumes, 1);
+    }
+
+    #[test]
+    fn the_time_between_two_processes_is_idle() {
+        let bodies = [
+            progress(1),
+            EventBody::Resumed { from_step: 0 },
+            progress(1),
+        ];
+        let times = [1_000, 61_000, 63_000];
+        let events: Vec<Event> = (1..)
+            .zip(bodies)
+            .zip(times)
+            .map(|((seq, body), time)| Event {
+                time: Time::from_milliseconds(time),
+                ..event(seq, body)
+            })
+            .collect();
+        assert_eq!(summary(&events).idle_seconds, 60.0);
     }
 }

@@ -83,7 +83,7 @@ impl<'a> Sealing<'a> {
             execution_class: summary.execution_class.clone(),
             metrics,
             progress: summary.reached.progress,
-            seconds: self.seconds(),
+            seconds: (self.seconds() - summary.idle_seconds).max(0.0),
         };
         Ok((end, checkpoints))
     }
@@ -171,6 +171,7 @@ impl<'a> Sealing<'a> {
         metrics
     }
 
+    /// From its beginning to its end, what lay between its processes included.
     fn seconds(&self) -> f64 {
         let entry = self.shared.ledger.attempt(self.attempt).ok().flatten();
         let ended = self.folder.exit().map_or_else(Time::now, |exit| exit.ended);

@@ -244,7 +244,8 @@ impl Shared {
             let summary = live.summary.lock();
             view.metrics = summary.reached.metrics.clone();
             view.progress = summary.reached.progress;
-            view.seconds = Some(Time::now().seconds_since(live.started).max(0.0));
+            let elapsed = Time::now().seconds_since(live.started);
+            view.seconds = Some((elapsed - summary.idle_seconds).max(0.0));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use begat_schemas::api::DataPurpose;
 use serde_json::Value;
 
 use crate::contract::{StageError, StageResult};
@@ -71,10 +72,20 @@ impl Row {
 
     /// A text field.
     pub fn text(&self, field: &str) -> StageResult<&str> {
-        self.row.text(field).map_err(|error| match error {
+        self.row.text(field).map_err(|error| self.placed(error))
+    }
+
+    /// Refuses a row that supervised training has no use for, as `begat data check --for sft` does.
+    pub(crate) fn must_be_a_lesson(&self) -> StageResult<()> {
+        let example = begat_data::Example::read(&self.row, DataPurpose::Sft);
+        example.map(|_| ()).map_err(|error| self.placed(error))
+    }
+
+    fn placed(&self, error: begat_data::Error) -> StageError {
+        match error {
             begat_data::Error::Row(error) => self.error(error.sentence()),
             other => other.into(),
-        })
+        }
     }
 
     pub(crate) fn field_names(&self) -> String {

@@ -80,6 +80,7 @@ impl Sample {
 impl SampleReader<'_> {
     /// The sample of a row.
     pub fn sample(&self, row: &Row) -> StageResult<Sample> {
+        row.must_be_a_lesson()?;
         if row.has("prompt") || row.has("completion") {
             self.with_completion(row)
         } else if row.has("messages") {

@@ -125,6 +125,9 @@ impl ModelConfig {
     /// Reads `config.json` of a model folder.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
+        if folder.is_dir() && matches!(path.try_exists(), Ok(false)) {
+            return Err(Error::not_a_model(folder));
+        }
         let text = std::fs::read_to_string(&path).at(&path)?;
         let place = path.display().to_string();
         let value: Value = serde_json::from_str(&text).map_err(|error| Error::Config {

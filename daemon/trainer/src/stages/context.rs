@@ -60,7 +60,10 @@ impl Context<'_> {
         Stream::new(self.seed(), self.job.derivation.kind.name(), purpose)
     }
 
+    /// Says something in the journal, which watchers see at once, and in the stage's log.
     pub(crate) fn log(&self, level: &str, message: impl Into<String>) {
+        let message = message.into();
+        eprintln!("begat-stage: {level}: {message}");
         self.journal.sink().log(level, message);
     }
 

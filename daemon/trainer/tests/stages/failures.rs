@@ -25,7 +25,8 @@ fn a_bad_row_fails_the_stage_with_file_and_line() {
         (format!("{good}{{\"prompt\": \"a\"}}\n"), "train.jsonl:4: no field `completion`; it has `prompt`"),
         (format!("{good}{{\"prompt\": \n"), "train.jsonl:4: not JSON: EOF while parsing a value at column 10"),
         (format!("{good}{{\"other\": 1}}\n"), "train.jsonl:4: expected `prompt` and `completion`, `messages`, or `text`; it has `other`"),
-        (format!("{good}{{\"messages\": [{{\"role\": \"user\"}}]}}\n"), "train.jsonl:4: field `messages`: message 1: expected a text as `content`"),
+        (format!("{good}{{\"messages\": [{{\"role\": \"user\"}}]}}\n"), "train.jsonl:4: field `messages[0].content`: expected a text, found null"),
+        (format!("{good}{{\"prompt\": \"a\", \"completion\": \"\"}}\n"), "train.jsonl:4: field `completion`: empty; expected an answer"),
         (String::new(), "dataset `dataset`: no rows in train.jsonl; expected at least one"),
     ]
     .into_iter()
@@ -98,3 +99,14 @@ fn a_training_that_breaks_names_step_and_batch() {
 }
 
 use std::path::Path;
+
+#[test]
+fn a_dataset_is_no_model() {
+    let fixture = Fixture::new();
+    let mut stage = fixture.sft("gpt2");
+    stage.inputs[0].1 = fixture.path("pairs");
+    assert_eq!(
+        reason(&fixture, "no-model", &stage),
+        "input `model`: expected a model, found no config.json; it holds train.jsonl, validation.jsonl"
+    );
+}

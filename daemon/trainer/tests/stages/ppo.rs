@@ -195,15 +195,15 @@ fn the_policy_learns_what_is_paid() {
 }
 
 #[test]
-fn a_divergence_that_explodes_ends_the_stage_and_keeps_the_last_checkpoint() {
+fn a_divergence_that_explodes_ends_the_stage() {
     let fixture = Fixture::new();
     let mut stage = fixture.ppo("gpt2");
     stage.params["max_kl"] = json!(0.01);
     stage.params["learning_rate"] = json!(0.05);
-    stage.execution["save_steps"] = json!(1);
+    // With no checkpoint to keep, the first rollout after the policy's first updates is what tells.
+    stage.execution["save_steps"] = json!(0);
     let work = fixture.path("exploded");
     let (reason, step) = fail(&work, &stage);
-    // The first rollout after the policy's first updates.
     assert_eq!(step, Some(8));
     assert!(
         reason.starts_with("the divergence from the reference is ")
@@ -212,8 +212,33 @@ fn a_divergence_that_explodes_ends_the_stage_and_keeps_the_last_checkpoint() {
             ),
         "{reason}"
     );
-    assert!(checkpoints(&work).contains(&8));
+    let last = metrics(&work).pop_last().unwrap().1;
+    assert!(last["objective/kl"] > 0.01, "{last:?}");
     assert!(!work.join("outputs/model").exists());
+}
+
+#[test]
+fn a_policy_that_ran_away_is_kept_neither_as_a_checkpoint_nor_as_the_result() {
+    let fixture = Fixture::new();
+    for (name, save_steps, rollouts) in [("checkpoint", 1, 4), ("result", 0, 2)] {
+        let mut stage = fixture.ppo("llama");
+        stage.params["max_kl"] = json!(0.01);
+        stage.params["learning_rate"] = json!(0.05);
+        stage.params["total_episodes"] = json!(8 * rollouts);
+        stage.execution["save_steps"] = json!(save_steps);
+        let work = fixture.path(name);
+        let (reason, step) = fail(&work, &stage);
+        assert_eq!(step, Some(8));
+        assert!(
+            reason.starts_with(
+                "the divergence of the policy from what it was before this rollout's updates is "
+            ),
+            "{reason}"
+        );
+        let expected: &[u64] = if save_steps > 0 { &[4] } else { &[] };
+        assert_eq!(checkpoints(&work), expected, "what was good is kept");
+        assert!(!work.join("outputs/model").exists());
+    }
 }
 
 #[test]
@@ -268,7 +293,7 @@ fn inputs_that_do_not_fit_are_refused() {
     long.params["response_length"] = json!(90);
     assert_eq!(
         reason("4", &long),
-        "dataset `prompts`: no prompt of at most 6 tokens; expected at least one"
+        "dataset `prompts`: no prompt of 1 to 6 tokens; expected at least one"
     );
     let mut texts = stage.clone();
     texts.inputs[2].1 = fixture.path("corpus");
@@ -292,17 +317,17 @@ fn inputs_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn long_prompts_are_left_out_and_counted() {
+fn prompts_that_cannot_be_completed_are_left_out_and_counted() {
     let fixture = Fixture::new();
     let mut stage = fixture.ppo("llama");
-    let row =
-        |i: usize| json!({"prompt": "pub fn get ".repeat(if i == 2 { 60 } else { 1 + i % 3 })});
-    stage.inputs[2].1 = fixture.dataset("mixed", "train", (0..6).map(row));
+    let times = [1, 2, 60, 1, 0, 2];
+    let rows = times.map(|times| json!({"prompt": "pub fn get ".repeat(times)}));
+    stage.inputs[2].1 = fixture.dataset("mixed", "train", rows.into_iter());
     let work = fixture.path("mixed-work");
     succeed(&work, &stage);
     assert!(
         journal_text(&work)
-            .contains("prompts: 1 rows dropped, whose prompt has more than the 86 tokens"),
+            .contains("prompts: 2 rows dropped, whose prompt has no token, or more than the 86 "),
         "{}",
         journal_text(&work)
     );

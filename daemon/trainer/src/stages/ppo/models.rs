@@ -43,7 +43,7 @@ impl Inputs {
         if prompts.dropped > 0 {
             let (count, length) = (prompts.dropped, params.response_length);
             context.log("warn", format!(
-                "prompts: {count} rows dropped, whose prompt has more than the {longest} tokens that a completion of {length} leaves"
+                "prompts: {count} rows dropped, whose prompt has no token, or more than the {longest} that a completion of {length} leaves"
             ));
         }
         let pretraining = match params.ptx_coef > 0.0 {

@@ -10,13 +10,13 @@ pub(super) struct Prompts {
     tokens: Vec<Vec<u32>>,
     /// File and line of each.
     places: Vec<String>,
-    /// How many were left out because they are too long.
+    /// How many were left out because they are empty or too long.
     pub dropped: u64,
     order: Stream,
 }
 
 impl Prompts {
-    /// Reads the rows; a prompt of more than `longest` tokens is left out and counted.
+    /// Reads the rows; a prompt of no token or more than `longest` is left out and counted.
     pub(super) fn read(
         rows: &Rows,
         tokenizer: &TextTokenizer,
@@ -39,20 +39,16 @@ impl Prompts {
                 let names = row.field_names();
                 row.error(format!("no field `prompt` to complete; it has {names}"))
             })?;
-            if prompted.tokens.len() > longest {
+            if !(1..=longest).contains(&prompted.tokens.len()) {
                 prompts.dropped += 1;
                 continue;
             }
-            prompts.tokens.push(if prompted.tokens.is_empty() {
-                vec![tokenizer.end_of_text()]
-            } else {
-                prompted.tokens
-            });
+            prompts.tokens.push(prompted.tokens);
             let (file, line) = &row.place;
             prompts.places.push(format!("{}:{line}", file.display()));
         }
         if prompts.tokens.is_empty() {
-            let problem = format!("no prompt of at most {longest} tokens; expected at least one");
+            let problem = format!("no prompt of 1 to {longest} tokens; expected at least one");
             return Err(StageError::dataset("prompts", problem));
         }
         Ok(prompts)

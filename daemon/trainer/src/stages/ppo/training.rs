@@ -20,6 +20,7 @@ use crate::model::Model;
 use crate::ppo::adapted;
 use crate::stages::Context;
 use crate::stages::scoring::RewardModel;
+use crate::stages::statistics::mean;
 use crate::stages::training::{listed, trainer_options};
 use crate::train::Trainer;
 use crate::{Stream, tensors};
@@ -210,7 +211,7 @@ impl<'a> Training<'a> {
         self.stop_before_updates()?;
         let kl_coef = self.position.kl_coef();
         let experience = experience(&rollout, self.params, kl_coef);
-        self.check(&rollout, &experience)?;
+        self.check(&rollout, &experience, kl_coef)?;
         let then = Instant::now();
         let updates = self.learn(&rollout, &experience)?;
         self.laps.updates = then.elapsed().as_secs_f64();
@@ -220,6 +221,9 @@ impl<'a> Training<'a> {
         self.position.tokens += lengths.sum::<u64>();
         self.adapt(&experience.figures);
         self.write_down(&experience.figures, kl_coef, &updates);
+        if self.is_kept() {
+            self.check_drift(&rollout)?;
+        }
         self.report(&rollout)
     }
 
@@ -273,7 +277,7 @@ impl<'a> Training<'a> {
     }
 
     /// Refuses what nothing can be learned from: numbers that are none, and a policy that ran away.
-    fn check(&self, rollout: &Rollout, experience: &Experience) -> StageResult<()> {
+    fn check(&self, rollout: &Rollout, experience: &Experience, kl_coef: f64) -> StageResult<()> {
         if let Some((episode, what)) = not_a_number(rollout) {
             let completion = self.tokenizer.decode(episode.completion())?;
             return Err(StageError::Row {
@@ -289,10 +293,51 @@ impl<'a> Training<'a> {
         if kl <= most {
             return Ok(());
         }
+        let figures = figures::of_rollout(&experience.figures, kl_coef);
+        self.emit(self.step(), &figures, None);
         Err(StageError::Broken {
             step: self.step(),
             what: format!(
                 "the divergence from the reference is {kl:.2} nats a sequence, above max_kl = {most},"
+            ),
+            batch: self.places(rollout.episodes.iter()),
+        })
+    }
+
+    /// Whether what the policy is now may be kept: as a checkpoint, or as the stage's result.
+    fn is_kept(&self) -> bool {
+        let (every, done) = (
+            self.context.job.execution.save_steps,
+            self.position.rollouts,
+        );
+        let is_due = every > 0 && done.is_multiple_of(every);
+        is_due || done == self.params.rollouts() || self.context.stop.is_set()
+    }
+
+    /// Refuses to keep a policy that its last updates carried away from the one that sampled the rollout: the next rollout,
+    /// which would tell, comes after the checkpoint, or never. The mean of log π_old − log π over samples of π_old is
+    /// an unbiased estimate of KL(π_old ‖ π).
+    fn check_drift(&self, rollout: &Rollout) -> StageResult<()> {
+        let policy = &self.learner.policy;
+        if !policy.has_parted() {
+            return Ok(());
+        }
+        let now = self.sampler.reference(policy.model(), &rollout.episodes)?;
+        let drifts = rollout.episodes.iter().zip(&now).map(|(episode, now)| {
+            let pairs = episode.log_probabilities.iter().zip(now);
+            pairs
+                .map(|(old, new)| f64::from(*old) - f64::from(*new))
+                .sum::<f64>()
+        });
+        let (drift, most) = (mean(drifts), self.params.max_kl);
+        if drift <= most {
+            return Ok(());
+        }
+        Err(StageError::Broken {
+            step: self.step(),
+            what: format!(
+                "the divergence of the policy from what it was before this rollout's updates is {drift:.2} nats a sequence, \
+                 above max_kl = {most},"
             ),
             batch: self.places(rollout.episodes.iter()),
         })
