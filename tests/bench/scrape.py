@@ -1,8 +1,7 @@
 """What a scrape of /metrics costs a daemon with 50 live and 10,000 finished runs: milliseconds and bytes, in both forms."""
+import json
 import os
-import signal
 import socket
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -38,7 +37,7 @@ for seq in range(1, 10**9, 2):
 def recipe(path):
     lines = ['name = "scrape"', "seed = 1"]
     for number in range(LIVE):
-        lines += [f"[stages.stage-{number}]", 'kind = "command"', f'argv = ["python3", "-c", '''{STAGE}''']',
+        lines += [f"[stages.stage-{number}]", 'kind = "command"', f'argv = ["python3", "-c", {json.dumps(STAGE)}]',
                   'outputs = { out = "files" }', f"parameters = {{ number = {number} }}"]
     path.write_text("\n".join(lines))
 
@@ -48,7 +47,8 @@ def scrape(daemon, accept):
     start = time.perf_counter()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(daemon.socket))
-        connection.sendall(f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                           + f"Accept: {accept}\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(1 << 20), b""))
     took = time.perf_counter() - start
     head, body = answer.split(b"\r\n\r\n", 1)

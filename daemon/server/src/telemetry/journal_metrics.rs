@@ -6,8 +6,8 @@ use super::family::{Family, families};
 const RUN: [&str; 2] = ["run", "stage"];
 
 families! {
-    LOSS = Gauge("begat_stage_loss", RUN, "nats a token or pair", "Training loss of the last step.");
-    EVAL_LOSS = Gauge("begat_stage_eval_loss", RUN, "nats a token or pair", "Loss on held-out data when it was last measured.");
+    LOSS = Gauge("begat_stage_loss", RUN, "that of the objective", "Training loss of the last step.");
+    EVAL_LOSS = Gauge("begat_stage_eval_loss", RUN, "that of the objective", "Loss on held-out data when it was last measured.");
     PERPLEXITY = Gauge("begat_stage_perplexity", RUN, "1 and more", "Exponential of the loss.");
     LEARNING_RATE = Gauge("begat_stage_learning_rate", RUN, "1", "Learning rate of the last step; PPO's is the policy's.");
     GRAD_NORM = Gauge("begat_stage_grad_norm", RUN, "1", "Norm of the gradient before clipping, of the last step.");
