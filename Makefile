@@ -3,10 +3,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo seeds test build libtorch tools schemas parity bench drill lint install clean
+.PHONY: help demo seeds test build libtorch tools schemas metrics-table parity bench drill lint install clean
 
 help: ## say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 libtorch: ## fetch the pinned libtorch (CUDA=1: what a GPU needs besides)
 	@CUDA=$(CUDA) bash daemon/trainer/libtorch/fetch.sh
@@ -33,6 +33,10 @@ schemas: ## write the generated JSON Schemas and the OpenAPI document
 	@cargo run --quiet -p begat-schemas --bin begat-schemas
 	@cargo run --quiet -p begatd --bin begatd -- openapi > schemas/json/openapi.json.new
 	@mv schemas/json/openapi.json.new schemas/json/openapi.json
+
+metrics-table: ## write the table of all metrics
+	@cargo run --quiet -p begatd --bin begatd -- metrics-table > dashboards/METRICS.md.new
+	@mv dashboards/METRICS.md.new dashboards/METRICS.md
 
 lint: libtorch ## format, clippy with warnings denied, licences, bans and sources
 	@cargo fmt --all --check

@@ -42,6 +42,7 @@ pub use strength::{Strength, UnknownStrength};
 pub use time::Time;
 pub use tree::{BadTree, BadTreePath, TREE_PATH_BYTES_MAX, Tree, TreeEntry, TreeFormat, TreePath};
 pub use work::{
-    CONTRACT, Event, EventBody, ExecutionClass, Exit, Job, Metric, PromisedOutput, REPORT_METRICS,
-    REPORT_SAMPLES, Report, ReportFormat, ReportSample, WORK_VARIABLE, layout,
+    CONTRACT, Event, EventBody, ExecutionClass, Exit, Job, Metric, PHASES, PromisedOutput,
+    REPORT_METRICS, REPORT_SAMPLES, Report, ReportFormat, ReportSample, WORK_VARIABLE, layout,
+    phase_of,
 };

@@ -92,6 +92,7 @@ api_types! {
     "du.schema.json": api::DiskUsage,
     "usage_request.schema.json": api::UsageRequest,
     "usage.schema.json": api::Usage,
+    "prometheus_targets.schema.json": Vec<api::PrometheusTargets>,
 }
 
 /// The schema of a recipe's TOML file, for editors: per kind its parameters (identity) and how they may be carried out

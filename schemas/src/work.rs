@@ -178,6 +178,22 @@ impl EventBody {
     }
 }
 
+/// Phases of a stage's work. A metric `seconds/PHASE` says how many seconds went there since the one before.
+pub const PHASES: [&str; 6] = [
+    "data",
+    "forward_backward",
+    "optimizer",
+    "rollout",
+    "scoring",
+    "checkpoint",
+];
+
+/// The phase whose seconds the metric `name` counts.
+pub fn phase_of(name: &str) -> Option<&'static str> {
+    let phase = name.strip_prefix("seconds/")?;
+    PHASES.into_iter().find(|known| *known == phase)
+}
+
 /// A measured value. JSON has no NaN and no infinities, so those are texts.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema)]
 #[schemars(with = "MetricForm")]

@@ -1,4 +1,5 @@
 //! Prints what a ledger of many finished runs costs: `cargo run -p begat-ledger --example many_runs -- 10000`.
+//! `many_runs fill 10000 FOLDER` makes one for others to measure.
 
 #![allow(clippy::unwrap_used)]
 #![expect(
@@ -20,14 +21,21 @@ const THREADS: u32 = 16;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(2) {
-        Some(folder) => measure(Path::new(folder)),
-        None => fill(
-            arguments
-                .get(1)
-                .map_or(10_000, |runs| runs.parse().unwrap()),
-        ),
+    let runs = |at: usize| {
+        let given = arguments.get(at);
+        given.map_or(10_000, |runs| runs.parse().unwrap())
+    };
+    match (arguments.get(1).map(String::as_str), arguments.get(2)) {
+        (Some("fill"), Some(_)) => keep(runs(2), Path::new(&arguments[3])),
+        (_, Some(folder)) => measure(Path::new(folder)),
+        _ => fill(runs(1)),
     }
+}
+
+fn keep(runs: u32, folder: &Path) {
+    let (ledger, _) = Ledger::open(LedgerOptions::new(folder)).unwrap();
+    append_runs(&ledger, runs);
+    ledger.close().unwrap();
 }
 
 fn fill(runs: u32) {

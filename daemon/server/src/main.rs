@@ -45,6 +45,9 @@ enum Command {
     /// Prints the OpenAPI document
     #[command(hide = true)]
     Openapi,
+    /// Prints the table of all metrics
+    #[command(hide = true)]
+    MetricsTable,
     /// Runs a stage and writes down how it ended
     #[command(hide = true)]
     StageParent {
@@ -68,6 +71,10 @@ fn main() -> ExitCode {
         Some(Command::StageParent { work }) => parent::run(work).map_err(Into::into),
         Some(Command::Openapi) => {
             println!("{}", http::openapi_json());
+            Ok(())
+        }
+        Some(Command::MetricsTable) => {
+            print!("{}", telemetry::table());
             Ok(())
         }
         Some(Command::RebuildIndex) => configure(&arguments).and_then(rebuild_index),

@@ -82,6 +82,14 @@ async fn ended(engine: &Engine, launch: &LaunchView) -> LaunchView {
     .await
 }
 
+async fn first_event(engine: &Engine) {
+    until("its first event", || async {
+        let runs = engine.runs(RunFilter::default()).await.unwrap();
+        runs[0].metrics.contains_key("loss").then_some(())
+    })
+    .await;
+}
+
 async fn launched(engine: &Engine, stages: Vec<Stage>) -> LaunchView {
     let launch = engine.launch(request(stages)).await.unwrap();
     ended(engine, &launch).await
@@ -231,14 +239,7 @@ async fn a_stage_that_hangs_on_sigterm_is_killed_after_the_grace_period() {
     );
     let launch = engine.launch(request(vec![hang])).await.unwrap();
     a_process(data.path(), false).await;
-    until("its first event", || async {
-        engine
-            .series()
-            .first()
-            .filter(|one| one.summary.reached.step == Some(1))
-            .map(drop)
-    })
-    .await;
+    first_event(&engine).await;
     engine.cancel_launch("test").await.unwrap();
     let stage = until("the stage to be killed", || async {
         let launch = engine
@@ -269,14 +270,7 @@ async fn kills_interrupt_and_the_attempt_goes_on_by_itself() {
             .await
             .unwrap();
         let victim = a_process(data.path(), parents).await;
-        until("its first event", || async {
-            engine
-                .series()
-                .first()
-                .filter(|one| one.summary.reached.step == Some(1))
-                .map(drop)
-        })
-        .await;
+        first_event(&engine).await;
         kill(victim);
         let launch = ended(&engine, &launch).await;
         assert_eq!(launch.state, LaunchState::Succeeded, "{launch:?}");

@@ -22,7 +22,7 @@ pub use fsck::{Damage, FsckReport};
 pub use gc::{GcOptions, GcReport, Root};
 pub use store::{
     BlobReader, FIND_LIMIT, Footprint, Footprints, ObjectKind, OpenReport, PutBlob, Statistics,
-    Store, StoreOptions, StoredBlob,
+    Store, StoreOptions, StoredBlob, Traffic,
 };
 
 pub use tree::{AddedFolder, Materialise, Walk, WalkedFile, hash_file, walk_folder};

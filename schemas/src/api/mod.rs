@@ -6,6 +6,7 @@ mod generate;
 mod launch;
 mod lineage;
 mod problem;
+mod prometheus;
 mod refs;
 mod reproduce;
 mod run;
@@ -26,6 +27,7 @@ pub use launch::{
 };
 pub use lineage::{Lineage, LineageEdge, LineageNode, LineageNodeKind};
 pub use problem::Problem;
+pub use prometheus::PrometheusTargets;
 pub use refs::{Candidate, CandidateKind, RefChange, RefPut, RefView, Resolution};
 pub use reproduce::{
     FileVerdict, OutputVerdict, ReproduceRequest, ReproduceState, ReproduceView, RunVerdict,

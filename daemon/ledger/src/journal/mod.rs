@@ -5,12 +5,14 @@
 
 mod decoder;
 mod fingerprints;
+mod pace;
 mod series;
 mod summary;
 mod thin;
 
 pub use decoder::{Decoded, Decoder, JOURNAL_LINE_BYTES_MAX, Journal, Line, decode};
 pub use fingerprints::{Compared, Fingerprints};
+pub use pace::{Lap, Pace};
 pub use series::{Points, Series};
 pub use summary::{Reached, Summary};
 pub use thin::thin;

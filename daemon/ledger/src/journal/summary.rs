@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use begat_schemas::{Event, EventBody, ExecutionClass, Metric, PromisedOutput, Time};
+use begat_schemas::{Event, EventBody, ExecutionClass, Metric, PromisedOutput, Time, phase_of};
+
+use super::{Lap, Pace};
 
 /// Checkpoints whose state is remembered. A stage keeps its last two and goes on from one of them.
 const REMEMBERED: usize = 4;
@@ -24,6 +26,10 @@ pub struct Summary {
     pub idle_seconds: f64,
     /// What it has reached.
     pub reached: Reached,
+    /// Seconds by phase. A resume takes none of them back: they were spent.
+    pub phase_seconds: BTreeMap<&'static str, f64>,
+    /// How long its steps take.
+    pub pace: Pace,
     /// What lies below `outputs/`, once they are complete.
     pub finished: Option<Vec<PromisedOutput>>,
     /// Why it gave up, and at which step.
@@ -54,8 +60,8 @@ impl Summary {
         Self::default()
     }
 
-    /// Takes in the next event.
-    pub fn apply(&mut self, event: &Event) {
+    /// Takes in the next event; gives the steps that it shows to be over.
+    pub fn apply(&mut self, event: &Event) -> Option<Lap> {
         if let (EventBody::Started { .. } | EventBody::Resumed { .. }, Some(last)) =
             (&event.body, self.last_time)
         {
@@ -85,6 +91,7 @@ impl Summary {
                 self.reached.samples = *samples;
             }
             EventBody::Metrics { values, .. } => {
+                self.spend(values);
                 let values = values.iter().map(|(name, value)| (name.clone(), *value));
                 self.reached.metrics.extend(values);
             }
@@ -92,6 +99,18 @@ impl Summary {
             EventBody::Finished { outputs } => self.finished = Some(outputs.clone()),
             EventBody::Failed { reason, step } => self.failed = Some((reason.clone(), *step)),
             EventBody::Sample { .. } | EventBody::Log { .. } => {}
+        }
+        self.pace.apply(event)
+    }
+
+    /// What the events say of phases is what was spent since the last of them.
+    fn spend(&mut self, values: &BTreeMap<String, Metric>) {
+        let spent = values
+            .iter()
+            .filter_map(|(name, value)| Some((phase_of(name)?, value.0)))
+            .filter(|(_, seconds)| seconds.is_finite() && *seconds > 0.0);
+        for (phase, seconds) in spent {
+            *self.phase_seconds.entry(phase).or_default() += seconds;
         }
     }
 
@@ -167,7 +186,9 @@ mod tests {
 
     fn summary(events: &[Event]) -> Summary {
         let mut summary = Summary::new();
-        events.iter().for_each(|event| summary.apply(event));
+        for event in events {
+            summary.apply(event);
+        }
         summary
     }
 
@@ -181,6 +202,25 @@ mod tests {
                 .collect();
             prop_assert_eq!(summary(&events).reached, summary(&counted).reached);
         }
+    }
+
+    #[test]
+    fn seconds_spent_stay_spent() {
+        let spent = |seconds: f64| metrics(3, "seconds/data", seconds);
+        let bodies = [
+            checkpoint(2),
+            spent(1.5),
+            spent(f64::NAN),
+            metrics(3, "seconds/naps", 9.0),
+            EventBody::Resumed { from_step: 2 },
+            spent(2.0),
+        ];
+        let events: Vec<Event> = (1..)
+            .zip(bodies)
+            .map(|(seq, body)| event(seq, body))
+            .collect();
+        let expected = BTreeMap::from([("data", 3.5)]);
+        assert_eq!(summary(&events).phase_seconds, expected);
     }
 
     #[test]

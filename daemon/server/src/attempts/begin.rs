@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use begat_ledger::Record;
-use begat_schemas::{Purpose, RunState, Time};
+use begat_schemas::{RunState, Time};
 
 use super::{Live, watch};
 use crate::engine::{EngineError, Shared};
@@ -115,13 +115,9 @@ fn first_records(
         return Ok(if runs { Vec::new() } else { vec![resumed] });
     }
     let task = &start.task;
-    let purpose = match task.reason {
-        Reason::Launch { .. } => Purpose::Launch,
-        Reason::Reproduce { .. } => Purpose::Reproduce,
-    };
     let mut records = vec![Record::AttemptStarted {
         attempt: start.attempt,
-        purpose,
+        purpose: task.reason.purpose(),
         execution: task.execution.clone(),
         begat: env!("CARGO_PKG_VERSION").to_owned(),
         work: start.attempt.to_string(),

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use begat_ledger::Process;
 use begat_ledger::journal::Summary;
-use begat_schemas::{AttemptId, LaunchId, RecipeName, RunId, RunState, Time};
+use begat_schemas::{AttemptId, LaunchId, RecipeName, RunId, RunState, StageKind, Time};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::Meter;
 use crate::scheduler::Task;
 use crate::work::WorkFolder;
 
@@ -32,6 +33,8 @@ pub struct Live {
     pub launches: Mutex<Vec<(LaunchId, RecipeName)>>,
     /// The parent of its stage, while there is one.
     pub process: Mutex<Option<Process>>,
+    /// What it uses of its device.
+    pub meter: Mutex<Meter>,
     stands: Mutex<Stands>,
 }
 
@@ -62,6 +65,7 @@ impl Live {
             summary: Mutex::default(),
             launches: Mutex::default(),
             process: Mutex::default(),
+            meter: Mutex::default(),
             stands: Mutex::new(Stands {
                 state: RunState::Running,
                 ended: None,
@@ -115,6 +119,13 @@ impl LiveTable {
         let table = self.0.lock();
         let mut live = table.values().filter(|live| live.attempt.run == run);
         live.find(|live| live.ended().is_none()).cloned()
+    }
+
+    /// The kind of `run`'s stage, if an attempt of it is here.
+    pub fn kind_of(&self, run: RunId) -> Option<StageKind> {
+        let table = self.0.lock();
+        let live = table.values().find(|live| live.attempt.run == run)?;
+        Some(live.task.derivation.kind)
     }
 
     /// Adds one, replacing one that is over.

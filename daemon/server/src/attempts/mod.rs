@@ -7,6 +7,7 @@
 mod begin;
 mod judge;
 mod live;
+mod meter;
 mod seal;
 mod stream;
 mod watch;
@@ -14,6 +15,7 @@ mod watch;
 pub(crate) use begin::begin;
 pub use judge::{Evidence, judge};
 pub use live::{Live, LiveTable, Status};
+pub use meter::Meter;
 pub(crate) use seal::seal;
 pub use stream::{BadCursor, EventCursor, EventStream, StreamItem};
 pub(crate) use stream::{Source, follow, source_of};

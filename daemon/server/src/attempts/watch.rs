@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use begat_ledger::journal::{Decoder, Summary};
+use begat_ledger::journal::{Decoded, Decoder, Summary};
+use begat_schemas::Time;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -16,6 +17,7 @@ use super::{Evidence, Live, judge};
 use crate::engine::Shared;
 use crate::executor::{Process, Stop, boot_id};
 use crate::scheduler::{Event, JobId, Verdict};
+use crate::telemetry::Telemetry;
 
 /// How often a journal is looked at where no notice of its growth comes: network file systems give none.
 const SLOW_POLL: Duration = Duration::from_secs(1);
@@ -30,8 +32,9 @@ pub(crate) async fn watch(shared: Arc<Shared>, job: JobId, live: Arc<Live>) {
     if let Some(process) = &process {
         let path = live.folder.journal();
         let grown = shared.journals.watch(&path);
-        let mut tail = Tail::new();
+        let mut tail = Tail::counting(&shared.telemetry);
         let mut ended = shared.executor.ended(process);
+        shared.meter_start(&live);
         loop {
             tail = read_more(&shared, tail, &live).await;
             tokio::select! {
@@ -48,6 +51,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, job: JobId, live: Arc<Live>) {
         let executor = Arc::clone(&shared.executor);
         let parent = process.clone();
         shared.blocking(move || executor.sweep(&parent)).await;
+        shared.meter_stop(&live);
         read_more(&shared, tail, &live).await;
     }
     let verdict = verdict(&live, process.as_ref());
@@ -109,7 +113,7 @@ async fn read_more(shared: &Shared, mut tail: Tail, live: &Arc<Live>) -> Tail {
             tail
         })
         .await;
-    read.unwrap_or_else(Tail::new)
+    read.unwrap_or_else(|| Tail::counting(&shared.telemetry))
 }
 
 /// A journal as far as it was read. Reading begins at its start, so that the summary is exact after a restart.
@@ -118,6 +122,8 @@ pub(crate) struct Tail {
     file: Option<File>,
     decoder: Decoder,
     summary: Summary,
+    /// Where what is read is counted, if it is, and steps from when on: those from before a restart were counted then.
+    counted: Option<(Arc<Telemetry>, Time)>,
 }
 
 impl Tail {
@@ -126,6 +132,15 @@ impl Tail {
             file: None,
             decoder: Decoder::new(),
             summary: Summary::new(),
+            counted: None,
+        }
+    }
+
+    /// One that counts what it reads.
+    fn counting(telemetry: &Arc<Telemetry>) -> Self {
+        Self {
+            counted: Some((Arc::clone(telemetry), Time::now())),
+            ..Self::new()
         }
     }
 
@@ -147,22 +162,40 @@ impl Tail {
             file.seek(SeekFrom::Start(self.decoder.position()))?;
         }
         let mut piece = vec![0; PIECE_BYTES];
-        loop {
+        while let Some(file) = &mut self.file {
             let read = file.read(&mut piece)?;
             if read == 0 {
                 break;
             }
-            for decoded in self.decoder.push(&piece[..read]) {
-                if let Some(fault) = decoded.line.fault() {
-                    tracing::warn!(attempt = ?live.attempt, "journal: {fault}");
-                }
-                if let Some(event) = decoded.into_event() {
-                    self.summary.apply(&event);
-                }
-            }
+            let lines = self.decoder.push(&piece[..read]);
+            self.take(live, lines);
         }
         self.publish(live);
         Ok(())
+    }
+
+    fn take(&mut self, live: &Live, lines: Vec<Decoded>) {
+        let (mut events, mut faults) = (0, 0);
+        for decoded in lines {
+            if let Some(fault) = decoded.line.fault() {
+                tracing::warn!(attempt = ?live.attempt, "journal: {fault}");
+                faults += 1;
+            }
+            let Some(event) = decoded.into_event() else {
+                continue;
+            };
+            events += 1;
+            let lap = self.summary.apply(&event);
+            if let (Some(lap), Some((telemetry, since))) = (lap, &self.counted)
+                && event.time >= *since
+            {
+                let (stage, run) = (&live.task.stage, live.attempt.run);
+                telemetry.steps().done(stage, run, &lap, event.time);
+            }
+        }
+        if let Some((telemetry, _)) = &self.counted {
+            telemetry.work().journal_read(events, faults);
+        }
     }
 
     fn publish(&self, live: &Live) {

@@ -4,6 +4,7 @@
 //! Sources, the strongest first: flags, environment, file, defaults. Neither type is made from the process's own
 //! environment here: `main` hands in what it found, so that tests need none.
 
+mod daemons;
 mod file;
 mod raw;
 mod resolve;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use begat_schemas::RefName;
+use begat_schemas::api::PrometheusTargets;
 
 pub use file::read_file;
-pub use raw::{RawConfig, RawInbox, RawLog, RawSlots};
+pub use raw::{RawConfig, RawDaemon, RawInbox, RawLog, RawPrometheus, RawSlots};
 pub use resolve::{Environment, resolve};
 
 /// What the daemon runs by.
@@ -45,6 +47,8 @@ pub struct Config {
     pub resume_pauses: Vec<Duration>,
     /// Folders whose drops become datasets.
     pub inbox: Vec<InboxFolder>,
+    /// Other daemons that a Prometheus which asks this one is told of.
+    pub daemons: Vec<PrometheusTargets>,
     /// What is logged, and how.
     pub log: LogConfig,
 }

@@ -1,5 +1,6 @@
 //! The configuration as it is written.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub struct RawConfig {
     pub metrics_retention_seconds: Option<f64>,
     /// Watched folders.
     pub inbox: Vec<RawInbox>,
+    /// Monitoring.
+    pub prometheus: RawPrometheus,
     /// Logging.
     pub log: RawLog,
 }
@@ -53,6 +56,25 @@ pub struct RawInbox {
     /// Seconds without a change before a drop is taken.
     #[serde(default)]
     pub settle_seconds: Option<f64>,
+}
+
+/// `[prometheus]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPrometheus {
+    /// Other daemons to be scraped.
+    pub daemon: Vec<RawDaemon>,
+}
+
+/// `[[prometheus.daemon]]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDaemon {
+    /// Where it is, `HOST:PORT`.
+    pub address: String,
+    /// Labels that its series get.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// `[log]`.

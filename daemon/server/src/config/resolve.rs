@@ -76,6 +76,7 @@ pub fn resolve(sources: &[RawConfig], environment: &Environment) -> Result<Confi
         )?,
         resume_pauses: RESUME_PAUSES.to_vec(),
         inbox: inboxes(sources, environment)?,
+        daemons: super::daemons::daemons(sources)?,
         log: LogConfig {
             format: first(sources, |raw| raw.log.format).unwrap_or_default(),
             level: first(sources, |raw| raw.log.level.clone()).unwrap_or_else(|| "info".to_owned()),
@@ -103,7 +104,7 @@ fn absolute(environment: &Environment, path: &Path) -> PathBuf {
     environment.folder.join(path)
 }
 
-fn value(key: &str, expected: &str, found: impl ToString) -> ConfigError {
+pub(super) fn value(key: &str, expected: &str, found: impl ToString) -> ConfigError {
     ConfigError::Value {
         key: key.to_owned(),
         expected: expected.to_owned(),

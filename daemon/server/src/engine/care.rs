@@ -1,11 +1,11 @@
 //! Checking, collecting, measuring.
 
-use begat_schemas::TreeDigest;
 use begat_schemas::api::{
     DiskUsage, Footprint, FsckReport, FsckRequest, GcReport, GcRequest, ListUsage, ObjectFault,
     Usage, UsageEntry, UsageRequest,
 };
-use begat_store::{Damage, GcOptions, Root, Statistics};
+use begat_schemas::{Time, TreeDigest};
+use begat_store::{Damage, GcOptions, Root};
 
 use super::{Engine, EngineError, Shared};
 
@@ -26,6 +26,7 @@ impl Engine {
             }
             faults.extend(shared.ledger.check()?);
             faults.extend(shared.missing_roots()?);
+            *shared.checked.lock() = Some((Time::now(), faults.len() as u64));
             let bytes_read = if request.read_data {
                 shared.store.statistics()?.stored_bytes
             } else {
@@ -127,12 +128,6 @@ impl Engine {
                 })
                 .collect(),
         })
-    }
-
-    /// The store's figures.
-    pub async fn statistics(&self) -> Result<Statistics, EngineError> {
-        self.run_blocking(|shared| Ok(shared.store.statistics()?))
-            .await
     }
 }
 

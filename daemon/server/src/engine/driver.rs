@@ -50,6 +50,7 @@ impl Driver {
     /// Runs until the daemon stops.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
+            *self.shared.scheduled.lock() = self.scheduler.figures();
             match messages.recv_timeout(self.until_wake()) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(message) => self.take(message),
@@ -113,7 +114,12 @@ impl Driver {
             Action::Resolve { launch, stage, run } => {
                 return self.resolve(launch, stage, run).map(Some);
             }
-            Action::Start(start) => drop(self.shared.runtime.spawn(begin(shared, *start))),
+            Action::Start(start) => {
+                let waited = Duration::from_millis(start.waited_milliseconds);
+                let kind = start.task.derivation.kind;
+                shared.telemetry.work().waited(kind, waited);
+                drop(self.shared.runtime.spawn(begin(shared, *start)));
+            }
             Action::Watch { job, attempt, task } => self.watch_again(job, attempt, *task)?,
             Action::Stop { attempt } => {
                 if let Some(live) = self.shared.live.get(attempt) {
@@ -176,7 +182,22 @@ impl Driver {
             }
             kept.push(record);
         }
-        self.shared.record(kept)
+        let found: Vec<_> = kept.iter().filter_map(found).collect();
+        self.shared.record(kept)?;
+        self.tell_found(found);
+        Ok(())
+    }
+
+    /// What was found is counted and shown beside: its journal is read for that.
+    fn tell_found(&self, found: Vec<(LaunchId, StageName, RunId)>) {
+        for (launch, stage, run) in found {
+            let shared = Arc::clone(&self.shared);
+            self.shared.runtime.spawn_blocking(move || {
+                if let Err(error) = shared.found(launch, stage, run) {
+                    tracing::warn!("what launch {launch} found is not shown: {error}");
+                }
+            });
+        }
     }
 
     fn note_launch(&self, launch: LaunchId, run: RunId) -> Result<(), EngineError> {
@@ -235,6 +256,19 @@ impl Driver {
             }
         }
         Ok(())
+    }
+}
+
+fn found(record: &Record) -> Option<(LaunchId, StageName, RunId)> {
+    match record {
+        Record::StageRun {
+            launch,
+            stage,
+            run,
+            found: true,
+            ..
+        } => Some((*launch, stage.clone(), *run)),
+        _ => None,
     }
 }
 

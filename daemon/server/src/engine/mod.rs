@@ -7,13 +7,16 @@
 mod care;
 mod driver;
 mod error;
+mod figures;
 mod launches;
 mod names;
 mod open;
 mod place;
 mod reproductions;
+mod roster;
 mod runs;
 mod shared;
+mod tally;
 mod trees;
 
 use std::sync::Arc;
@@ -29,9 +32,10 @@ use crate::scheduler::Event;
 pub use driver::AfterAction;
 use driver::Message;
 pub use error::EngineError;
+pub use figures::MetricsForm;
 pub use open::rebuild_index;
 pub use place::DATA_FORMAT;
-pub use runs::{LogQuery, MetricsQuery, RunSeries};
+pub use runs::{LogQuery, MetricsQuery};
 pub(crate) use shared::Shared;
 
 /// How long closing waits for the last user of the store to be gone.

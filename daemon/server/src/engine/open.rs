@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::executor::LocalExecutor;
 use crate::reproduce;
 use crate::scheduler::{Event, Reason, Restored, Scheduler, Slots, Task};
+use crate::telemetry::Gpus;
 use crate::work::Cache;
 
 /// The largest resolved recipe that is read back.
@@ -66,6 +67,11 @@ fn open(
         cache: Cache::new(config.cache_folder()),
         live: LiveTable::default(),
         journals: Default::default(),
+        telemetry: Default::default(),
+        gpus: Gpus::open(),
+        roster: Default::default(),
+        scheduled: Default::default(),
+        checked: Default::default(),
         changes: watch::Sender::new(0),
         stopping: CancellationToken::new(),
         gate: Default::default(),
@@ -116,9 +122,12 @@ fn restored_events(shared: &Arc<Shared>) -> Result<Vec<Event>, EngineError> {
         events.push(restored(shared, &entry)?);
     }
     events.extend(unfinished_reproductions(shared)?);
-    for launch in shared.ledger.open_launches()? {
-        events.extend(shared.launch_event(launch, false)?);
+    let open = shared.ledger.open_launches()?;
+    for launch in &open {
+        events.extend(shared.launch_event(*launch, false)?);
     }
+    let watched = Arc::clone(shared);
+    shared.runtime.spawn_blocking(move || watched.list(&open));
     Ok(events)
 }
 
@@ -219,6 +228,15 @@ fn remove_orphans(shared: &Shared, live: &[AttemptEntry]) {
 }
 
 impl Shared {
+    /// Shows launches that go on. It reads journals, and nothing else waits for it.
+    fn list(&self, launches: &[LaunchId]) {
+        for launch in launches {
+            if let Err(error) = self.list_launch(*launch) {
+                tracing::warn!("what launch {launch} found is not shown: {error}");
+            }
+        }
+    }
+
     /// The event that takes up a recorded launch; none if its recipe cannot be read.
     pub(super) fn launch_event(
         &self,

@@ -3,16 +3,13 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use begat_ledger::journal::{Decoded, Decoder, Series, Summary};
+use begat_ledger::journal::{Decoded, Decoder, Series};
 use begat_ledger::{LineageRoot, Record, RunFilter};
 use begat_schemas::api::{CandidateKind, Lineage, LogChunk, MetricsView, RunDetail, RunView};
-use begat_schemas::{
-    AttemptId, LaunchId, RecipeName, RunId, RunState, StageKind, StageName, Time, TreeDigest,
-};
-use std::collections::BTreeMap;
+use begat_schemas::{AttemptId, RunId, Time, TreeDigest};
 
 use super::{Engine, EngineError, EventCursor, EventStream, Shared};
-use crate::attempts::{Live, Source, follow, source_of};
+use crate::attempts::{Source, follow, source_of};
 use crate::scheduler::Event;
 use crate::work::WorkFolder;
 
@@ -44,29 +41,6 @@ pub struct LogQuery {
     pub offset: u64,
     /// Its length, in bytes.
     pub limit: Option<usize>,
-}
-
-/// What `/metrics` shows of an attempt that lives, or ended a short while ago.
-#[derive(Debug, Clone)]
-pub struct RunSeries {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// The recipe it is done for.
-    pub recipe: RecipeName,
-    /// The stage it is done for.
-    pub stage: StageName,
-    /// The stage's kind.
-    pub kind: StageKind,
-    /// The launches that use the run.
-    pub launches: Vec<(LaunchId, RecipeName)>,
-    /// How it stands.
-    pub state: RunState,
-    /// What its journal says so far.
-    pub summary: Summary,
-    /// When it began.
-    pub started: Time,
-    /// When it ended.
-    pub ended: Option<Time>,
 }
 
 impl Engine {
@@ -203,34 +177,6 @@ impl Engine {
             found.ok_or_else(|| EngineError::not_found(&name, "run or tree with a lineage"))
         })
         .await
-    }
-
-    /// Attempts that live, and those that ended a short while ago.
-    pub fn series(&self) -> Vec<RunSeries> {
-        let live = self.shared.live.recent(self.config().metrics_retention);
-        live.iter().map(|live| RunSeries::of(live)).collect()
-    }
-
-    /// Runs by state.
-    pub async fn run_counts(&self) -> Result<BTreeMap<RunState, u64>, EngineError> {
-        self.run_blocking(|shared| Ok(shared.ledger.run_counts()?))
-            .await
-    }
-}
-
-impl RunSeries {
-    fn of(live: &Live) -> Self {
-        Self {
-            attempt: live.attempt,
-            recipe: live.task.recipe.clone(),
-            stage: live.task.stage.clone(),
-            kind: live.task.derivation.kind,
-            launches: live.launches.lock().clone(),
-            state: live.state(),
-            summary: live.summary.lock().clone(),
-            started: live.started,
-            ended: live.ended(),
-        }
     }
 }
 

@@ -13,10 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::EngineError;
 use super::driver::Message;
+use super::roster::Roster;
+use super::tally::Tally;
 use crate::attempts::{JournalWatch, LiveTable};
 use crate::config::Config;
 use crate::executor::Executor;
-use crate::scheduler::Event;
+use crate::scheduler::{Event, SchedulerFigures};
+use crate::telemetry::{Gpus, Telemetry};
 use crate::work::Cache;
 
 /// What the engine's parts share.
@@ -29,6 +32,13 @@ pub(crate) struct Shared {
     pub(crate) cache: Cache,
     pub(crate) live: LiveTable,
     pub(crate) journals: JournalWatch,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) gpus: Gpus,
+    pub(super) roster: Roster,
+    /// How queue and slots stood after the driver's last message.
+    pub(super) scheduled: Mutex<SchedulerFigures>,
+    /// When the store was last checked, and how much was wrong.
+    pub(super) checked: Mutex<Option<(Time, u64)>>,
     /// Grows with everything that is recorded.
     pub(crate) changes: watch::Sender<u64>,
     /// Set when the daemon stops: nothing is begun, recorded or followed any more. Stages live on.
@@ -66,7 +76,9 @@ impl Shared {
                 problem: "the daemon is stopping".to_owned(),
             });
         }
+        let tallies: Vec<Tally> = records.iter().filter_map(Tally::of).collect();
         self.ledger.append(Time::now(), records)?;
+        tallies.into_iter().for_each(|tally| self.count(tally));
         self.changes.send_modify(|count| *count += 1);
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 mod local;
 mod process;
+mod usage;
 
 use std::future::Future;
 use std::io::Write;
@@ -17,6 +18,7 @@ use std::process::ChildStdin;
 
 pub use local::LocalExecutor;
 pub use process::{Process, boot_id};
+pub use usage::{Usage, usage};
 
 /// A future that an object-safe trait can give.
 pub type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;

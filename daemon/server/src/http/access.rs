@@ -121,8 +121,10 @@ impl Access {
 }
 
 /// What monitoring asks, which gives nothing away that matters.
-fn is_open(path: &str) -> bool {
-    ["/metrics", "/healthz", "/readyz"].contains(&path)
+/// Whether anyone on this machine may ask: monitoring has no token.
+pub(super) fn is_open(path: &str) -> bool {
+    const OPEN: [&str; 4] = ["/metrics", "/healthz", "/readyz", "/api/v1/prometheus/sd"];
+    OPEN.contains(&path)
 }
 
 fn check_intent(method: &Method, path: &str, headers: &HeaderMap) -> Answer<()> {

@@ -16,7 +16,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::access::BEGAT_HEADER;
+use super::access::{BEGAT_HEADER, is_open};
 
 const COMPONENTS: &str = "/components/schemas";
 
@@ -61,6 +61,7 @@ pub(super) mod doc {
     pub(in crate::http) type MetricsView = Doc<api::MetricsView>;
     pub(in crate::http) type Missing = Doc<api::Missing>;
     pub(in crate::http) type Plan = Doc<api::Plan>;
+    pub(in crate::http) type PrometheusTargetsList = Doc<Vec<api::PrometheusTargets>>;
     pub(in crate::http) type RefChangeList = Doc<Vec<api::RefChange>>;
     pub(in crate::http) type RefPut = Doc<api::RefPut>;
     pub(in crate::http) type RefView = Doc<api::RefView>;
@@ -118,9 +119,10 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let Some(operation) = operation.as_object_mut() else {
         return;
     };
-    if !path.starts_with("/api/") {
+    if is_open(path) {
         operation.insert("security".to_owned(), json!([{}]));
-    } else {
+    }
+    if path.starts_with("/api/") {
         add_problem(operation);
     }
     if !["get", "head"].contains(&method) {

@@ -29,6 +29,7 @@ mod token;
 mod trees;
 mod version;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -45,7 +46,6 @@ use utoipa_axum::routes;
 use self::access::Access;
 use crate::engine::Engine;
 use crate::generate::Generator;
-use crate::telemetry::Telemetry;
 
 pub use listen::{ListenError, Listeners, bind_socket, bind_tcp, check_address};
 pub use serve::{ServeError, serve};
@@ -55,8 +55,9 @@ pub use token::{Token, TokenError};
 #[derive(Clone)]
 pub(crate) struct App {
     engine: Engine,
-    telemetry: Arc<Telemetry>,
     generator: Arc<Generator>,
+    /// Where it listens on TCP, if it does.
+    tcp: Option<SocketAddr>,
     /// Ends the streams that would otherwise keep a stopping daemon alive.
     stopping: CancellationToken,
 }
@@ -93,7 +94,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(care::fsck))
         .routes(routes!(care::gc))
         .routes(routes!(care::du))
-        .routes(routes!(care::usage));
+        .routes(routes!(care::usage))
+        .routes(routes!(metrics::discovery));
     OpenApiRouter::new()
         .nest("/api/v1", api)
         .routes(routes!(metrics::metrics))
@@ -120,7 +122,10 @@ fn router(app: App, access: Arc<Access>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(access, access::check))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn_with_state(app.telemetry.clone(), observe::observe))
+        .layer(from_fn_with_state(
+            app.engine.telemetry().clone(),
+            observe::observe,
+        ))
         .layer(map_response(harmless))
         .with_state(app)
 }

@@ -22,7 +22,6 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::generate::{FindPlace, Generator, GeneratorOptions, Place};
 use crate::inbox::{self, Inbox, InboxError};
-use crate::telemetry::Telemetry;
 
 /// How long requests in progress may take after the daemon was told to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -65,14 +64,13 @@ pub async fn serve(
     let config = engine.config();
     let token = Token::load_or_create(&config.token)?;
     let listeners = listen(config).await?;
-    let telemetry = Arc::new(Telemetry::new());
     let generator = Generator::new(GeneratorOptions {
         program: config.stage_program.clone(),
         threads: config.threads,
         idle: GENERATOR_IDLE,
         find_place: find_place(&engine),
     });
-    let watchers = inbox::start(inboxes(config), &engine, &telemetry)?;
+    let watchers = inbox::start(inboxes(config), &engine)?;
     let (data, socket) = (config.data.clone(), config.socket.clone());
     let endpoint =
         EndpointFile::write(&data, &socket, listeners.tcp_address()).map_err(|source| {
@@ -84,7 +82,6 @@ pub async fn serve(
     tracing::info!(socket = %socket.display(), tcp = ?listeners.tcp_address(), "ready");
     let parts = Parts {
         engine,
-        telemetry,
         generator: generator.clone(),
         token,
     };
@@ -143,7 +140,6 @@ fn find_place(engine: &Engine) -> FindPlace {
 /// What the API is made of.
 pub(super) struct Parts {
     pub(super) engine: Engine,
-    pub(super) telemetry: Arc<Telemetry>,
     pub(super) generator: Arc<Generator>,
     pub(super) token: Token,
 }
@@ -158,8 +154,8 @@ pub(super) async fn serve_on(
     let access = Arc::new(Access::new(parts.token, listeners.tcp_address()));
     let app = App {
         engine: parts.engine,
-        telemetry: parts.telemetry,
         generator: parts.generator,
+        tcp: listeners.tcp_address(),
         stopping: stopping.clone(),
     };
     let router = router(app, access);

@@ -11,14 +11,12 @@ mod watch;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use begat_schemas::RefName;
 
 use crate::engine::Engine;
-use crate::telemetry::Telemetry;
 
 /// A folder to watch.
 #[derive(Debug, Clone)]
@@ -70,14 +68,10 @@ impl Drop for Watchers {
 }
 
 /// Watches these folders. It must be called in a tokio runtime.
-pub fn start(
-    inboxes: Vec<Inbox>,
-    engine: &Engine,
-    telemetry: &Arc<Telemetry>,
-) -> Result<Watchers, InboxError> {
+pub fn start(inboxes: Vec<Inbox>, engine: &Engine) -> Result<Watchers, InboxError> {
     let started = inboxes
         .into_iter()
-        .map(|inbox| watch::start(inbox, engine.clone(), telemetry.clone()));
+        .map(|inbox| watch::start(inbox, engine.clone()));
     started.collect::<Result<_, _>>().map(Watchers)
 }
 

@@ -8,13 +8,12 @@ use begat_schemas::TreeDigest;
 
 use super::*;
 use crate::config::Config;
-use crate::telemetry::StoreFigures;
+use crate::telemetry::Figures;
 
 /// A daemon's engine with one inbox, watched with real file-system events.
 struct Watched {
     home: tempfile::TempDir,
     engine: Engine,
-    telemetry: Arc<Telemetry>,
     _watchers: Watchers,
 }
 
@@ -23,17 +22,15 @@ async fn watched(settle: Duration) -> Watched {
     let engine = Engine::open(Config::for_tests(&home.path().join("data")))
         .await
         .unwrap();
-    let telemetry = Arc::new(Telemetry::new());
     let inbox = Inbox {
         name: RefName::new("inbox").unwrap(),
         folder: home.path().join("inbox"),
         settle,
     };
-    let watchers = start(vec![inbox], &engine, &telemetry).unwrap();
+    let watchers = start(vec![inbox], &engine).unwrap();
     Watched {
         home,
         engine,
-        telemetry,
         _watchers: watchers,
     }
 }
@@ -75,8 +72,9 @@ impl Watched {
     async fn wait_for_metric(&self, line: &str) {
         let start = Instant::now();
         while !self
-            .telemetry
-            .text(&StoreFigures::default(), &[])
+            .engine
+            .telemetry()
+            .text(&Figures::default())
             .lines()
             .any(|found| found == line)
         {
@@ -214,7 +212,7 @@ async fn what_came_while_nobody_watched_is_found_and_taken_once() {
         folder: watched.inbox(),
         settle: SHORT,
     };
-    let _again = start(vec![inbox], &watched.engine, &watched.telemetry).unwrap();
+    let _again = start(vec![inbox], &watched.engine).unwrap();
     watched.wait_for("inbox/later", None).await;
     let name = RefName::new("inbox/rows").unwrap();
     assert_eq!(watched.engine.ref_history(name).await.unwrap().len(), 1);

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,7 +16,7 @@ use super::drops::{Drops, Sight, Trust};
 use super::scan::{ScanError, Snapshot};
 use super::{Inbox, InboxError};
 use crate::engine::Engine;
-use crate::telemetry::{DropOutcome, Telemetry};
+use crate::telemetry::DropOutcome;
 
 /// How long to wait after a failure that may pass, such as a full disk.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
@@ -34,11 +33,7 @@ pub(super) enum Message {
 }
 
 /// Starts watching one folder.
-pub(super) fn start(
-    inbox: Inbox,
-    engine: Engine,
-    telemetry: Arc<Telemetry>,
-) -> Result<Sender<Message>, InboxError> {
+pub(super) fn start(inbox: Inbox, engine: Engine) -> Result<Sender<Message>, InboxError> {
     let folder = inbox.folder.clone();
     std::fs::create_dir_all(&folder).map_err(|source| InboxError::Folder {
         folder: folder.clone(),
@@ -58,11 +53,11 @@ pub(super) fn start(
         folder: folder.clone(),
         source,
     })?;
+    engine.telemetry().inbox().watched(inbox.name.as_str());
     let watch = Watch {
         drops: Drops::new(inbox.settle),
         inbox,
         engine,
-        telemetry,
         runtime: Handle::current(),
     };
     std::thread::Builder::new()
@@ -78,7 +73,6 @@ pub(super) fn start(
 struct Watch {
     inbox: Inbox,
     engine: Engine,
-    telemetry: Arc<Telemetry>,
     runtime: Handle,
     drops: Drops,
 }
@@ -128,6 +122,8 @@ impl Watch {
     }
 
     fn hear(&mut self, event: notify::Result<notify::Event>) {
+        let series = self.engine.telemetry().inbox();
+        series.heard(self.inbox.name.as_str());
         let event = match event {
             Ok(event) => event,
             Err(error) => {
@@ -185,7 +181,8 @@ impl Watch {
     }
 
     fn count(&self, outcome: DropOutcome) {
-        self.telemetry.drop_seen(self.inbox.name.as_str(), outcome);
+        let series = self.engine.telemetry().inbox();
+        series.dropped(self.inbox.name.as_str(), outcome);
     }
 
     /// Makes a dataset of a drop, if it is complete and not one already.

@@ -179,6 +179,8 @@ pub struct Start {
     pub task: Task,
     /// Whether it goes on.
     pub resume: bool,
+    /// How long it waited for its slot, in milliseconds.
+    pub waited_milliseconds: u64,
 }
 
 /// What is to be done. Actions are done in order; what a [`Action::Record`] holds is durable before the next is begun.

@@ -21,6 +21,8 @@ pub(super) struct Job {
     pub(super) official: Option<Outputs>,
     /// The number that the attempt will have.
     pub(super) number: u32,
+    /// Since when it could have begun.
+    waits_since: Time,
     /// Whether the ledger holds the attempt as one that is not over.
     alive: bool,
     slot: Option<Device>,
@@ -49,6 +51,7 @@ impl Job {
             attempt: None,
             official: None,
             number,
+            waits_since: Time::from_milliseconds(0),
             alive: false,
             slot: None,
             resumes: 0,
@@ -82,7 +85,8 @@ impl Job {
 }
 
 impl Scheduler {
-    pub(super) fn add(&mut self, job: Job) -> JobId {
+    pub(super) fn add(&mut self, mut job: Job) -> JobId {
+        job.waits_since = self.now;
         let id = JobId(self.next_job);
         self.next_job += 1;
         self.jobs.insert(id, job);
@@ -185,6 +189,7 @@ impl Scheduler {
             job.slot = Some(device);
         }
         job.state = JobState::Starting;
+        let waited = self.now.as_milliseconds() - job.waits_since.as_milliseconds();
         let resume = job.attempt.is_some();
         let attempt = *job.attempt.get_or_insert(AttemptId {
             run: job.task.run,
@@ -195,6 +200,7 @@ impl Scheduler {
             attempt,
             task: job.task.clone(),
             resume,
+            waited_milliseconds: u64::try_from(waited).unwrap_or(0),
         })));
     }
 
@@ -254,7 +260,8 @@ impl Scheduler {
         let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         let until = self.now.as_milliseconds().saturating_add(pause);
         job.resumes += 1;
-        job.state = JobState::Paused(Time::from_milliseconds(until));
+        job.waits_since = Time::from_milliseconds(until);
+        job.state = JobState::Paused(job.waits_since);
         true
     }
 

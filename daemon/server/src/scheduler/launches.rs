@@ -6,7 +6,7 @@ use std::sync::Arc;
 use begat_ledger::Record;
 use begat_schemas::api::LaunchState;
 use begat_schemas::{
-    AttemptId, Derivation, LaunchId, Recipe, RefName, RunId, RunState, Stage, StageName,
+    AttemptId, Derivation, LaunchId, Recipe, RecipeName, RefName, RunId, RunState, Stage, StageName,
 };
 
 use super::Scheduler;
@@ -144,6 +144,12 @@ fn decide(known: &Known, again: bool, resume: bool, live: Option<JobId>) -> Deci
 }
 
 impl Scheduler {
+    /// The recipe of a launch that goes on.
+    pub(super) fn recipe_of(&self, id: LaunchId) -> Option<RecipeName> {
+        let launch = self.launches.get(&id)?;
+        Some(launch.recipe.name().clone())
+    }
+
     pub(super) fn launched(&mut self, id: LaunchId, launch: Launch) {
         self.launches.entry(id).or_insert(launch);
         self.advance(id);

@@ -9,6 +9,7 @@
 
 mod derive;
 mod event;
+mod figures;
 mod jobs;
 mod launches;
 mod slots;
@@ -25,6 +26,7 @@ pub use derive::{PlanLookup, needs, plan};
 pub use event::{
     Action, Event, JobId, Known, Outputs, Reason, Restored, SealAs, Start, Task, Verdict,
 };
+pub use figures::{SchedulerFigures, Waiting};
 pub use slots::Slots;
 
 use jobs::Job;

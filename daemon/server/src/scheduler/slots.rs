@@ -56,6 +56,18 @@ impl Slots {
         }
     }
 
+    /// Devices, how many slots each has, and how many of them are taken.
+    pub fn figures(&self) -> Vec<(String, u64, u64)> {
+        let cpu = (
+            Device::cpu().to_string(),
+            u64::from(self.cpu),
+            u64::from(self.cpu_taken),
+        );
+        let cuda = self.cuda.iter();
+        let cuda = cuda.map(|(gpu, taken)| (format!("cuda:{gpu}"), 1, u64::from(*taken)));
+        std::iter::once(cpu).chain(cuda).collect()
+    }
+
     /// Gives a slot back.
     pub fn give(&mut self, device: &Device) {
         if device.is_cuda() {
@@ -96,6 +108,9 @@ mod tests {
         assert_eq!(slots.take(&device("cuda:0")), None);
         assert_eq!(slots.take(&device("cuda")), Some(device("cuda:2")));
         assert!(!slots.has(&device("cuda:1")) && slots.has(&device("cuda")));
+        let figures = [("cpu", 1, 0), ("cuda:0", 1, 1), ("cuda:2", 1, 1)];
+        let figures = figures.map(|(device, slots, busy)| (device.to_owned(), slots, busy));
+        assert_eq!(slots.figures(), figures);
     }
 
     #[test]

@@ -4,14 +4,26 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry};
 
+use super::family::families;
 use super::names;
 
-/// From a look-up in memory to a whole upload.
+const LABELS: [&str; 3] = ["route", "method", "status"];
+
+/// From a look-up in memory to a whole upload, in seconds.
 const DURATION_BUCKETS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
 ];
 
+families! {
+    REQUESTS = Counter("begat_http_requests_total", LABELS, "requests",
+        "Requests answered, by route, method and status.");
+    DURATION = Histogram("begat_http_request_duration_seconds", LABELS, "seconds",
+        "Time from a request's head to its answer's head; the body of a stream follows later.");
+    IN_FLIGHT = Gauge("begat_http_requests_in_flight", [], "requests", "Requests whose answer has not begun.");
+}
+
 /// The series of the HTTP API.
+#[derive(Debug)]
 pub struct HttpSeries {
     requests: IntCounterVec,
     duration: HistogramVec,
@@ -29,26 +41,10 @@ impl Drop for InFlight {
 
 impl HttpSeries {
     pub(super) fn new(registry: &Registry) -> Self {
-        let labels = &["route", "method", "status"];
         Self {
-            requests: names::counters(
-                registry,
-                "begat_http_requests_total",
-                "Requests answered, by route, method and status.",
-                labels,
-            ),
-            duration: names::histograms(
-                registry,
-                "begat_http_request_duration_seconds",
-                "Time from a request's head to its answer's head; the body of a stream follows later.",
-                labels,
-                &DURATION_BUCKETS,
-            ),
-            in_flight: names::int_gauge(
-                registry,
-                "begat_http_requests_in_flight",
-                "Requests whose answer has not begun.",
-            ),
+            requests: names::counters(registry, &REQUESTS),
+            duration: names::histograms(registry, &DURATION, &DURATION_BUCKETS),
+            in_flight: names::gauge(registry, &IN_FLIGHT),
         }
     }
 

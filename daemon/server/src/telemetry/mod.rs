@@ -1,52 +1,85 @@
-//! What the daemon says about itself: logs to standard error, and metrics in Prometheus's form.
+//! What the daemon says about itself: logs to standard error, and metrics in Prometheus's forms.
 //!
-//! Every series is made in this folder and nowhere else, so that their names can be read in one place, and so that the
-//! series of a run can leave together: a join with `begat_run_info` finds nothing once one of the two is gone.
+//! Every series is made in this folder and nowhere else. A family is declared once, with its unit and meaning: what is declared
+//! makes the series, both forms and the table in `dashboards/METRICS.md`. Some are counted as things happen; the rest is what
+//! store, ledger, engine, kernel and GPUs say when someone asks, written onto a fresh sheet ([`Figures`]), so that the series of
+//! a run leave together: a join with `begat_run_info` finds nothing once one of the two is gone.
 
+mod exemplar;
+mod family;
+mod fleet_series;
+mod gpu;
+mod host_series;
 mod http_series;
+mod inbox_series;
+mod journal_metrics;
 pub mod logs;
 mod names;
+mod openmetrics;
 mod process_series;
 mod run_series;
+mod sheet;
+mod step_series;
 mod store_series;
+mod table;
+mod work_series;
 
+use begat_schemas::{CONTRACT, Time};
 use parking_lot::Mutex;
-use prometheus::{IntCounterVec, Registry, TextEncoder};
+use prometheus::proto::MetricFamily;
+use prometheus::{Registry, TextEncoder};
 
+pub use exemplar::Exemplar;
+pub use family::{Family, Sort};
+pub use fleet_series::FleetFigures;
+pub use gpu::{GpuReading, Gpus};
+pub use host_series::{HostFigures, RuntimeFigures};
 pub use http_series::{HttpSeries, InFlight};
+pub use inbox_series::{DropOutcome, InboxSeries};
+pub use openmetrics::OPENMETRICS_FORMAT;
 pub use run_series::RunFigures;
-use run_series::RunSeries;
+pub use step_series::StepSeries;
 pub use store_series::StoreFigures;
-use store_series::StoreSeries;
+pub use table::table;
+pub use work_series::{Outcome, WorkSeries};
 
-/// Every metric of the daemon. It is cheap to call and never waits for anything but its own lock.
+use family::families;
+use openmetrics::Exemplars;
+use run_series::RunSeries;
+use sheet::Sheet;
+
+families! {
+    BUILD = Gauge("begat_build_info", ["version", "contract"], "1", "Which begat this is; always 1.");
+}
+
+/// Every metric of the daemon. Counting is cheap and waits for nothing; a scrape works on figures that were gathered before,
+/// and holds no lock that a stage or a request could wait for.
+#[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
     http: HttpSeries,
-    store: StoreSeries,
-    inbox: IntCounterVec,
+    inbox: InboxSeries,
+    work: WorkSeries,
+    steps: StepSeries,
+    /// Held while a scrape is written, so that two at once do not forget each other's runs half-way.
     runs: Mutex<RunSeries>,
 }
 
-/// What became of a drop into an inbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DropOutcome {
-    /// It is a dataset now.
-    Stored,
-    /// It cannot become one: a symbolic link, a special file, a name that cannot be a ref.
-    Refused,
-    /// It could have, but reading or storing it failed.
-    Failed,
-}
-
-impl DropOutcome {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
+/// What everything says at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// The store.
+    pub store: StoreFigures,
+    /// Runs by state, queue, slots.
+    pub fleet: FleetFigures,
+    /// The runs to show; the series of any other leave.
+    pub runs: Vec<RunFigures>,
+    /// The machine.
+    pub host: HostFigures,
+    /// The daemon's runtime.
+    pub runtime: RuntimeFigures,
+    /// The machine's GPUs.
+    pub gpus: Vec<GpuReading>,
 }
 
 impl Default for Telemetry {
@@ -59,17 +92,12 @@ impl Telemetry {
     /// The metrics of a daemon that just started.
     pub fn new() -> Self {
         let registry = Registry::new();
-        names::register_build_info(&registry);
         process_series::register(&registry);
         Self {
             http: HttpSeries::new(&registry),
-            store: StoreSeries::new(&registry),
-            inbox: names::counters(
-                &registry,
-                "begat_inbox_drops_total",
-                "Drops into a watched folder, by what became of them.",
-                &["inbox", "outcome"],
-            ),
+            inbox: InboxSeries::new(&registry),
+            work: WorkSeries::new(&registry),
+            steps: StepSeries::default(),
             runs: Mutex::new(RunSeries::new(&registry)),
             registry,
         }
@@ -80,20 +108,54 @@ impl Telemetry {
         &self.http
     }
 
-    /// Something became of a drop into `inbox`.
-    pub fn drop_seen(&self, inbox: &str, outcome: DropOutcome) {
-        self.inbox.with_label_values(&[inbox, outcome.name()]).inc();
+    /// The series of watched folders.
+    pub fn inbox(&self) -> &InboxSeries {
+        &self.inbox
     }
 
-    /// All metrics in Prometheus's text form, with what the store, the ledger and the engine say at this moment. The
-    /// series of a run that is not among `runs` leave, all of them.
-    pub fn text(&self, store: &StoreFigures, runs: &[RunFigures]) -> String {
-        self.store.set(store);
-        self.runs.lock().show(runs);
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .expect("every series has a valid name and writing to a string cannot fail")
+    /// What happens to attempts.
+    pub fn work(&self) -> &WorkSeries {
+        &self.work
     }
+
+    /// How long steps take.
+    pub fn steps(&self) -> &StepSeries {
+        &self.steps
+    }
+
+    /// All metrics in Prometheus's text form.
+    pub fn text(&self, figures: &Figures) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.gather(figures).0)
+            .expect("every family has a sample and writing to a string cannot fail")
+    }
+
+    /// All metrics in OpenMetrics text, with exemplars.
+    pub fn openmetrics(&self, figures: &Figures) -> String {
+        let (families, exemplars) = self.gather(figures);
+        openmetrics::encode(&families, &exemplars)
+    }
+
+    fn gather(&self, figures: &Figures) -> (Vec<MetricFamily>, Exemplars) {
+        let mut sheet = Sheet::default();
+        let contract = CONTRACT.to_string();
+        sheet.put(&BUILD, &[env!("CARGO_PKG_VERSION"), &contract], 1.0);
+        store_series::write(&mut sheet, &figures.store);
+        fleet_series::write(&mut sheet, &figures.fleet);
+        host_series::write(&mut sheet, &figures.host, &figures.runtime);
+        gpu::write(&mut sheet, &figures.gpus);
+        let exemplars = self.steps.write(&mut sheet);
+        self.runs.lock().write(&mut sheet, &figures.runs);
+        let mut families = self.registry.gather();
+        families.extend(sheet.into_families());
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        (families, exemplars)
+    }
+}
+
+/// Prometheus counts time in seconds since the epoch.
+fn seconds_of(time: Time) -> f64 {
+    time.as_milliseconds() as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -1,301 +1,254 @@
-//! The series of runs. All of them are made and let go here, so that forgetting a run is one call and none stays behind.
+//! The series of runs.
 //!
-//! They are set from what the engine knows when someone asks, not pushed: a stage that writes a thousand lines a second
-//! costs nothing here, and after a restart the figures are there at once.
+//! They are written from what the engine knows when someone asks, not pushed: a stage that writes a thousand lines a second
+//! costs nothing here, and after a restart the figures are there at once. All that is kept of a run between scrapes is one
+//! entry of one map, so that forgetting it is one call.
 //!
 //! A series carries the run and the stage; what else there is to know stands once, on `begat_run_info`, and is joined:
 //! `begat_stage_loss * on(run) group_left(kind) begat_run_info`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use begat_schemas::{AttemptId, LaunchId, Metric, RecipeName, RunId, StageKind, StageName, Time};
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Registry};
+use begat_schemas::{
+    AttemptId, LaunchId, Metric, Purpose, RecipeName, RunId, RunState, StageKind, StageName, Time,
+    phase_of,
+};
+use prometheus::{IntCounter, Registry};
 
-use super::names;
+use super::family::{Family, families};
+use super::sheet::Sheet;
+use super::{journal_metrics, names, seconds_of};
 
 /// Most metrics of one run that have no gauge of their own. A program of any kind may write what it likes into its
 /// journal; Prometheus pays for every name.
 const OTHER_METRICS_MAX: usize = 64;
+/// The longest of their names, in bytes.
+const OTHER_NAME_BYTES_MAX: usize = 100;
 
-const RUN_LABELS: [&str; 2] = ["run", "stage"];
+const RUN: [&str; 2] = ["run", "stage"];
 
-/// Metrics with a gauge of their own: the name in a journal, the gauge's, and its help.
-const KNOWN: [(&str, &str, &str); 9] = [
-    (
-        "loss",
-        "begat_stage_loss",
-        "Training loss of the last step.",
-    ),
-    (
-        "eval_loss",
-        "begat_stage_eval_loss",
-        "Loss on held-out data when it was last measured.",
-    ),
-    (
-        "learning_rate",
-        "begat_stage_learning_rate",
-        "Learning rate of the last step.",
-    ),
-    (
-        "grad_norm",
-        "begat_stage_grad_norm",
-        "Norm of the gradient before clipping, of the last step.",
-    ),
-    (
-        "perplexity",
-        "begat_stage_perplexity",
-        "Exponential of the training loss of the last step.",
-    ),
-    (
-        "mean_token_accuracy",
-        "begat_stage_mean_token_accuracy_ratio",
-        "Tokens that the model found likeliest among those to be learned.",
-    ),
-    (
-        "entropy",
-        "begat_stage_entropy_nats",
-        "Mean entropy of the model's predictions.",
-    ),
-    (
-        "tokens_per_second",
-        "begat_stage_tokens_per_second",
-        "Tokens trained on per second, of the last interval.",
-    ),
-    (
-        "mfu",
-        "begat_stage_model_flops_utilization_ratio",
-        "Arithmetic of the model per second as a share of what the device can do.",
-    ),
-];
+families! {
+    INFO = Gauge("begat_run_info", ["run", "stage", "kind", "purpose"], "1",
+        "A run and what it is, one series a run; purpose is launch or reproduction; always 1.");
+    LAUNCH = Gauge("begat_launch_run_info", ["launch", "recipe", "run"], "1",
+        "Which launch of which recipe uses a run; always 1.");
+    STATE = Gauge("begat_run_state", ["run", "stage", "state"], "1",
+        "How the run's newest attempt stands, only the current state; always 1.");
+    STEP = Gauge("begat_stage_step", RUN, "steps", "Steps done.");
+    PLANNED = Gauge("begat_stage_steps_planned", RUN, "steps", "Steps planned.");
+    STEP_SECONDS = Gauge("begat_stage_step_seconds", RUN, "seconds", "Mean time of a step, of the last interval.");
+    LAST_EVENT = Gauge("begat_stage_last_event_timestamp_seconds", RUN, "seconds since the epoch",
+        "When the stage last wrote into its journal.");
+    STARTED = Gauge("begat_stage_started_timestamp_seconds", RUN, "seconds since the epoch", "When the attempt first began.");
+    TOKENS = Counter("begat_stage_tokens_total", RUN, "tokens",
+        "Tokens consumed; those of steps done again after a crash count once.");
+    SAMPLES = Counter("begat_stage_samples_total", RUN, "samples",
+        "Samples consumed; those of steps done again after a crash count once.");
+    PHASES = Counter("begat_stage_phase_seconds_total", ["run", "stage", "phase"], "seconds",
+        "Where the stage's time went: data, forward_backward, optimizer, rollout, scoring, checkpoint.");
+    CPU = Counter("begat_stage_cpu_seconds_total", RUN, "seconds", "Processor time of the stage's processes.");
+    MEMORY = Gauge("begat_stage_memory_bytes", RUN, "bytes",
+        "Resident memory of the stage's processes added up; of a run that has ended, the peak of its largest process.");
+    ENERGY = Counter("begat_stage_energy_joules_total", RUN, "joules",
+        "Energy that the GPU used while the stage had it; none on the processor.");
+    LAG = Gauge("begat_stage_journal_lag_bytes", RUN, "bytes", "Bytes of the journal that the daemon has not read yet.");
+    OTHER = Gauge("begat_stage_metric", ["run", "stage", "metric"], "as the stage says",
+        "Last value of a metric of the journal that has no series of its own; at most 64 a run.");
+    DROPPED = Counter("begat_stage_metrics_dropped_total", [], "metrics",
+        "Metrics of journals that are not shown because their run has 64 others already, or their name is longer than 100 bytes.");
+}
 
-/// What there is to show of a run: an attempt that is alive or ended lately.
+/// What there is to show of a run: an attempt that is alive or ended lately, one that waits, or a result that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunFigures {
     /// The attempt.
     pub attempt: AttemptId,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The stage's name in the recipe that started it.
     pub stage: StageName,
     /// Its kind.
     pub kind: StageKind,
     /// The launches that use the run.
-    pub launches: Vec<(LaunchId, RecipeName)>,
+    pub launches: BTreeSet<(LaunchId, RecipeName)>,
+    /// How it stands.
+    pub state: RunState,
+    /// When it first began.
+    pub started: Option<Time>,
     /// Steps done and planned.
     pub progress: Option<(u64, u64)>,
-    /// Tokens consumed.
-    pub tokens: u64,
-    /// Samples consumed.
-    pub samples: u64,
-    /// Lines in the attempt's journal.
-    pub events: u64,
-    /// When the last of them was written.
+    /// Mean seconds of a step, of the last interval.
+    pub step_seconds: Option<f64>,
+    /// Tokens and samples consumed, once it has begun.
+    pub consumed: Option<(u64, u64)>,
+    /// Seconds by phase.
+    pub phase_seconds: BTreeMap<&'static str, f64>,
+    /// When its journal was last written to.
     pub last_event: Option<Time>,
+    /// Processor time of its processes, in seconds.
+    pub cpu_seconds: Option<f64>,
+    /// Memory of its processes, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Energy of its GPU while it had it, in joules.
+    pub energy_joules: Option<f64>,
+    /// Bytes of its journal that have not been read.
+    pub journal_lag_bytes: Option<u64>,
     /// The last value of each metric.
     pub metrics: BTreeMap<String, Metric>,
 }
 
+/// Writes runs onto a sheet.
+#[derive(Debug)]
 pub(super) struct RunSeries {
-    info: IntGaugeVec,
-    launches: IntGaugeVec,
-    step: IntGaugeVec,
-    steps_planned: IntGaugeVec,
-    tokens: IntCounterVec,
-    samples: IntCounterVec,
-    last_event: GaugeVec,
-    known: BTreeMap<&'static str, GaugeVec>,
-    other: GaugeVec,
-    journal: IntCounter,
-    runs: BTreeMap<RunId, Shown>,
+    gauges: Vec<(&'static Family, Vec<&'static str>)>,
+    with_gauge: BTreeSet<&'static str>,
+    dropped: IntCounter,
+    runs: BTreeMap<RunId, Remembered>,
 }
 
-/// What is shown of a run, so that all of it can be taken away again.
-struct Shown {
+/// What is kept of a run from one scrape to the next.
+#[derive(Debug)]
+struct Remembered {
     attempt: AttemptId,
-    labels: [String; 2],
-    info: [String; 3],
-    launches: BTreeSet<[String; 3]>,
+    /// How high its counters stand. After a resume a stage counts again from its checkpoint: the counters wait there.
+    counters: BTreeMap<&'static str, f64>,
+    /// Its metrics without a gauge that are shown; the first ones stay.
     other: BTreeSet<String>,
-    tokens: u64,
-    samples: u64,
-    events: u64,
+    dropped: u64,
 }
 
 impl RunSeries {
     pub(super) fn new(registry: &Registry) -> Self {
-        let int_gauges = |name, help| names::int_gauges(registry, name, help, &RUN_LABELS);
-        let counters = |name, help| names::counters(registry, name, help, &RUN_LABELS);
+        let gauges = journal_metrics::gauges();
         Self {
-            info: names::int_gauges(
-                registry,
-                "begat_run_info",
-                "A run and what it is, one series a run; always 1.",
-                &["run", "stage", "kind"],
-            ),
-            launches: names::int_gauges(
-                registry,
-                "begat_launch_run_info",
-                "Which launch of which recipe uses a run; always 1.",
-                &["launch", "recipe", "run"],
-            ),
-            step: int_gauges("begat_stage_step", "Steps done."),
-            steps_planned: int_gauges("begat_stage_steps_planned", "Steps planned."),
-            tokens: counters(
-                "begat_stage_tokens_total",
-                "Tokens consumed; those of steps done again after a crash count once.",
-            ),
-            samples: counters(
-                "begat_stage_samples_total",
-                "Samples consumed; those of steps done again after a crash count once.",
-            ),
-            last_event: names::gauges(
-                registry,
-                "begat_stage_last_event_timestamp_seconds",
-                "When the stage last wrote into its journal.",
-                &RUN_LABELS,
-            ),
-            known: known_gauges(registry),
-            other: names::gauges(
-                registry,
-                "begat_stage_metric",
-                "Last value of a metric of the journal that has no series of its own.",
-                &["run", "stage", "metric"],
-            ),
-            journal: names::counter(
-                registry,
-                "begat_journal_events_total",
-                "Lines that stages wrote into their journals.",
-            ),
+            with_gauge: gauges
+                .iter()
+                .flat_map(|(_, names)| names)
+                .copied()
+                .collect(),
+            gauges,
+            dropped: names::counter(registry, &DROPPED),
             runs: BTreeMap::new(),
         }
     }
 
-    /// Shows these runs, and takes away every series of any other.
-    pub(super) fn show(&mut self, figures: &[RunFigures]) {
+    /// Writes these runs, and forgets every other.
+    pub(super) fn write(&mut self, sheet: &mut Sheet, figures: &[RunFigures]) {
         let newest = newest_attempts(figures);
-        let gone: Vec<RunId> = self
-            .runs
-            .iter()
-            .filter(|(run, shown)| {
-                newest
-                    .get(run)
-                    .is_none_or(|figures| figures.attempt != shown.attempt)
-            })
-            .map(|(run, _)| *run)
-            .collect();
-        for run in gone {
-            self.forget(run);
-        }
-        for figures in newest.into_values() {
-            self.set(figures);
+        let runs = &mut self.runs;
+        runs.retain(|run, kept| newest.get(run).is_some_and(|of| of.attempt == kept.attempt));
+        for (run, figures) in newest {
+            let mut kept = self
+                .runs
+                .remove(&run)
+                .unwrap_or_else(|| Remembered::new(figures));
+            self.write_run(sheet, figures, &mut kept);
+            self.runs.insert(run, kept);
         }
     }
 
-    fn set(&mut self, figures: &RunFigures) {
-        let run = figures.attempt.run;
-        let mut shown = self
-            .runs
-            .remove(&run)
-            .unwrap_or_else(|| Shown::new(figures));
-        self.info.with_label_values(&shown.info).set(1);
-        self.set_launches(&mut shown, figures);
-        self.set_progress(&mut shown, figures);
-        for (metric, value) in &figures.metrics {
-            self.set_metric(&mut shown, metric, value.0);
-        }
-        self.runs.insert(run, shown);
-    }
-
-    fn set_launches(&self, shown: &mut Shown, figures: &RunFigures) {
+    fn write_run(&self, sheet: &mut Sheet, figures: &RunFigures, kept: &mut Remembered) {
         let run = figures.attempt.run.short();
-        for (launch, recipe) in &figures.launches {
-            let labels = [launch.to_string(), recipe.to_string(), run.clone()];
-            self.launches.with_label_values(&labels).set(1);
-            shown.launches.insert(labels);
+        let own = [run.as_str(), figures.stage.as_str()];
+        write_identity(sheet, figures, own);
+        write_gauges(sheet, figures, own);
+        write_counters(sheet, figures, own, kept);
+        for (family, names) in &self.gauges {
+            let value = names.iter().find_map(|name| figures.metrics.get(*name));
+            sheet.put_some(family, &own, value.map(|value| value.0));
         }
+        self.write_other(sheet, figures, own, kept);
     }
 
-    fn set_progress(&self, shown: &mut Shown, figures: &RunFigures) {
-        let labels = &shown.labels;
-        if let Some((step, planned)) = figures.progress {
-            set(&self.step, labels, step);
-            set(&self.steps_planned, labels, planned);
+    fn write_other(
+        &self,
+        sheet: &mut Sheet,
+        figures: &RunFigures,
+        own: [&str; 2],
+        kept: &mut Remembered,
+    ) {
+        let mut left_out = 0;
+        let own_gauge = |name: &str| self.with_gauge.contains(name) || phase_of(name).is_some();
+        for (name, value) in figures.metrics.iter().filter(|(name, _)| !own_gauge(name)) {
+            let fits = kept.other.len() < OTHER_METRICS_MAX && name.len() <= OTHER_NAME_BYTES_MAX;
+            if fits || kept.other.contains(name) {
+                sheet.put(&OTHER, &[own[0], own[1], name], value.0);
+                kept.other.insert(name.clone());
+            } else {
+                left_out += 1;
+            }
         }
-        if let Some(time) = figures.last_event {
-            self.last_event
-                .with_label_values(labels)
-                .set(time.as_milliseconds() as f64 / 1000.0);
-        }
-        self.tokens
-            .with_label_values(labels)
-            .inc_by(advance(&mut shown.tokens, figures.tokens));
-        self.samples
-            .with_label_values(labels)
-            .inc_by(advance(&mut shown.samples, figures.samples));
-        self.journal
-            .inc_by(advance(&mut shown.events, figures.events));
-    }
-
-    fn set_metric(&self, shown: &mut Shown, metric: &str, value: f64) {
-        if let Some(gauge) = self.known.get(metric) {
-            gauge.with_label_values(&shown.labels).set(value);
-            return;
-        }
-        if shown.other.len() < OTHER_METRICS_MAX || shown.other.contains(metric) {
-            let [run, stage] = &shown.labels;
-            self.other
-                .with_label_values(&[run.as_str(), stage, metric])
-                .set(value);
-            shown.other.insert(metric.to_owned());
-        }
-    }
-
-    /// Takes every series of `run` away. One that it never had is not there to be removed, which is no fault.
-    fn forget(&mut self, run: RunId) {
-        let Some(shown) = self.runs.remove(&run) else {
-            return;
-        };
-        let _ = self.info.remove_label_values(&shown.info);
-        for labels in &shown.launches {
-            let _ = self.launches.remove_label_values(labels);
-        }
-        for gauge in [&self.step, &self.steps_planned] {
-            let _ = gauge.remove_label_values(&shown.labels);
-        }
-        for counter in [&self.tokens, &self.samples] {
-            let _ = counter.remove_label_values(&shown.labels);
-        }
-        for gauge in self.known.values().chain([&self.last_event]) {
-            let _ = gauge.remove_label_values(&shown.labels);
-        }
-        let [run, stage] = &shown.labels;
-        for metric in &shown.other {
-            let _ = self
-                .other
-                .remove_label_values(&[run.as_str(), stage, metric]);
-        }
+        self.dropped
+            .inc_by(left_out.max(kept.dropped) - kept.dropped);
+        kept.dropped = left_out.max(kept.dropped);
     }
 }
 
-impl Shown {
+impl Remembered {
     fn new(figures: &RunFigures) -> Self {
-        let (run, stage) = (figures.attempt.run.short(), figures.stage.to_string());
         Self {
             attempt: figures.attempt,
-            labels: [run.clone(), stage.clone()],
-            info: [run, stage, figures.kind.name().to_owned()],
-            launches: BTreeSet::new(),
+            counters: BTreeMap::new(),
             other: BTreeSet::new(),
-            tokens: 0,
-            samples: 0,
-            events: 0,
+            dropped: 0,
         }
+    }
+
+    fn risen(&mut self, counter: &'static str, now: f64) -> f64 {
+        let stands = self.counters.entry(counter).or_default();
+        *stands = stands.max(now);
+        *stands
     }
 }
 
-fn known_gauges(registry: &Registry) -> BTreeMap<&'static str, GaugeVec> {
-    KNOWN
-        .iter()
-        .map(|(metric, name, help)| (*metric, names::gauges(registry, name, help, &RUN_LABELS)))
-        .collect()
+fn write_identity(sheet: &mut Sheet, figures: &RunFigures, [run, stage]: [&str; 2]) {
+    let purpose = match figures.purpose {
+        Purpose::Launch => "launch",
+        Purpose::Reproduce => "reproduction",
+    };
+    sheet.put(&INFO, &[run, stage, figures.kind.name(), purpose], 1.0);
+    sheet.put(&STATE, &[run, stage, figures.state.name()], 1.0);
+    for (launch, recipe) in &figures.launches {
+        sheet.put(&LAUNCH, &[&launch.to_string(), recipe.as_str(), run], 1.0);
+    }
+}
+
+fn write_gauges(sheet: &mut Sheet, figures: &RunFigures, own: [&str; 2]) {
+    let count = |value: Option<u64>| value.map(|value| value as f64);
+    for (family, value) in [
+        (&STEP, count(figures.progress.map(|(step, _)| step))),
+        (
+            &PLANNED,
+            count(figures.progress.map(|(_, planned)| planned)),
+        ),
+        (&STEP_SECONDS, figures.step_seconds),
+        (&LAST_EVENT, figures.last_event.map(seconds_of)),
+        (&STARTED, figures.started.map(seconds_of)),
+        (&MEMORY, count(figures.memory_bytes)),
+        (&LAG, count(figures.journal_lag_bytes)),
+    ] {
+        sheet.put_some(family, &own, value);
+    }
+}
+
+fn write_counters(sheet: &mut Sheet, figures: &RunFigures, own: [&str; 2], kept: &mut Remembered) {
+    let consumed = figures.consumed;
+    for (family, value) in [
+        (&TOKENS, consumed.map(|(tokens, _)| tokens as f64)),
+        (&SAMPLES, consumed.map(|(_, samples)| samples as f64)),
+        (&CPU, figures.cpu_seconds),
+        (&ENERGY, figures.energy_joules),
+    ] {
+        sheet.put_some(
+            family,
+            &own,
+            value.map(|value| kept.risen(family.name, value)),
+        );
+    }
+    for (phase, seconds) in &figures.phase_seconds {
+        let seconds = kept.risen(phase, *seconds);
+        sheet.put(&PHASES, &[own[0], own[1], phase], seconds);
+    }
 }
 
 /// Per run the attempt to show. A reproduction of a run that ended a moment ago takes its place.
@@ -308,17 +261,4 @@ fn newest_attempts(figures: &[RunFigures]) -> BTreeMap<RunId, &RunFigures> {
         }
     }
     newest
-}
-
-fn set(gauges: &IntGaugeVec, labels: &[String; 2], value: u64) {
-    gauges
-        .with_label_values(labels)
-        .set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
-/// By how much a counter rises to `now`. After a resume a stage counts again from its checkpoint: the counter waits there.
-fn advance(before: &mut u64, now: u64) -> u64 {
-    let rise = now.saturating_sub(*before);
-    *before += rise;
-    rise
 }

@@ -11,6 +11,7 @@ mod put;
 mod questions;
 mod read;
 mod rebuild;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub use read::BlobReader;
 pub(crate) use read::decode_list;
 use rebuild::Counters;
 pub(crate) use rebuild::{PackFile, list_packs, pack_entries};
+use traffic::Flow;
+pub use traffic::Traffic;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -102,6 +105,8 @@ pub(crate) struct Inner {
     /// Shared by all work, exclusive to gc.
     pub(crate) work: RwLock<()>,
     idle_encoder: Mutex<Option<Encoder>>,
+    ingested: Flow,
+    restored: Flow,
     /// Last, so that the folder is free only when all else is gone.
     _lock: Box<dyn FsLock>,
 }

@@ -129,6 +129,8 @@ fn build(
         counters,
         work: RwLock::new(()),
         idle_encoder: Mutex::new(None),
+        ingested: Default::default(),
+        restored: Default::default(),
         _lock: lock,
     })
 }

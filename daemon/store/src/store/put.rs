@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use begat_schemas::{BlobDigest, ChunkId, Digest};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -85,6 +86,7 @@ struct ReadBlob {
 
 impl Inner {
     fn put_blob(&self, reader: &mut dyn Read, put: &PutBlob<'_>) -> Result<StoredBlob, Error> {
+        let began = Instant::now();
         let mut source = Source::new(reader, put);
         source.fill(INLINE_BYTES + 1)?;
         let read = if source.at_end {
@@ -92,6 +94,7 @@ impl Inner {
         } else {
             self.put_pipelined(&mut source)?
         };
+        self.ingested.add(read.size, began);
         if let Some(expected) = put.expected.filter(|expected| *expected != read.digest) {
             return Err(Error::DigestMismatch {
                 expected,

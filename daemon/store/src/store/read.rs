@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use begat_schemas::{BlobDigest, ChunkId, Digest};
 
@@ -143,8 +144,11 @@ impl Inner {
         scratch: &mut Scratch,
         plain: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        let began = Instant::now();
         let _shared = self.work.read();
-        self.read_chunk_alone(blob, chunk, scratch, plain)
+        self.read_chunk_alone(blob, chunk, scratch, plain)?;
+        self.restored.add(plain.len() as u64, began);
+        Ok(())
     }
 
     /// For gc, which has the store for itself.

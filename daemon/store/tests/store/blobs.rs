@@ -1,7 +1,7 @@
 use std::io::Read;
 
 use begat_schemas::{BlobDigest, DigestPrefix};
-use begat_store::{Error, ObjectKind, PutBlob, Store, StoreOptions};
+use begat_store::{Error, ObjectKind, PutBlob, Store, StoreOptions, Traffic};
 use proptest::prelude::*;
 
 use crate::bench::{Bench, noise, safetensors, weights};
@@ -51,6 +51,25 @@ fn what_was_put_is_there_before_and_after_a_restart() {
         blobs.iter().map(|bytes| bytes.len() as u64).sum::<u64>()
     );
     assert!(statistics.compression_ratio() > 1.0);
+}
+
+#[test]
+fn what_goes_in_and_out_is_counted() {
+    let bench = Bench::new();
+    let store = bench.open();
+    assert_eq!(store.traffic(), Traffic::default());
+    let bytes = noise(1, 3_000_000);
+    let blob = store.put_bytes(&bytes).unwrap();
+    store.put_bytes(&bytes).unwrap();
+    let traffic = store.traffic();
+    assert_eq!(traffic.ingested_bytes, 6_000_000);
+    assert!(!traffic.ingest_time.is_zero());
+    assert_eq!(traffic.restored_bytes, 0);
+    store.get_bytes(blob, u64::MAX).unwrap();
+    let traffic = store.traffic();
+    assert_eq!(traffic.restored_bytes, 3_000_000);
+    assert!(!traffic.restore_time.is_zero());
+    assert!(!store.is_read_only());
 }
 
 proptest! {

@@ -8,6 +8,7 @@ mod dpo;
 mod evaluate;
 mod gold;
 mod model_average;
+mod phases;
 mod ppo;
 mod preference;
 mod pretrain;

@@ -91,7 +91,7 @@ async fn two_tokens_are_none() {
 #[tokio::test]
 async fn monitoring_needs_no_token_but_the_right_host() {
     let server = Server::start().await;
-    for path in ["/metrics", "/healthz", "/readyz"] {
+    for path in ["/metrics", "/healthz", "/readyz", "/api/v1/prometheus/sd"] {
         let none = (header::AUTHORIZATION, None);
         check(&server, Method::GET, path, none, None).await;
         let foreign = (header::HOST, Some("evil.example:80".to_owned()));

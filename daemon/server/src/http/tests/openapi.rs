@@ -7,7 +7,7 @@ use super::server::Server;
 use crate::http::openapi_json;
 
 /// What the API promises. A route that is added belongs here too.
-const ROUTES: [&str; 37] = [
+const ROUTES: [&str; 38] = [
     "GET /api/v1/version",
     "GET /api/v1/openapi.json",
     "POST /api/v1/blobs/missing",
@@ -42,6 +42,7 @@ const ROUTES: [&str; 37] = [
     "POST /api/v1/gc",
     "GET /api/v1/du",
     "POST /api/v1/usage",
+    "GET /api/v1/prometheus/sd",
     "GET /metrics",
     "GET /healthz",
     "GET /readyz",

@@ -22,7 +22,6 @@ use crate::generate::{Generator, GeneratorOptions, Place};
 use crate::http::listen::{Listeners, bind_socket, bind_tcp};
 use crate::http::serve::{Parts, ServeError, serve_on};
 use crate::http::token::Token;
-use crate::telemetry::Telemetry;
 
 /// A served API. Dropping it removes its folder.
 pub(super) struct Server {
@@ -50,7 +49,6 @@ impl Server {
         };
         let parts = Parts {
             engine: engine.clone(),
-            telemetry: Arc::new(Telemetry::new()),
             generator: no_generator(),
             token: token.clone(),
         };

@@ -33,6 +33,32 @@ fn stages_run_when_their_parents_are_done_and_a_slot_is_free() {
 }
 
 #[test]
+fn what_waits_is_told_with_the_launches_that_wait_for_it() {
+    let mut world = World::new(1);
+    let one = world.launch(&chain("gpt"));
+    let figures = world.scheduler.figures();
+    assert_eq!((figures.queue_length, figures.waiting.len()), (0, 0));
+    world.end("tokenizer", Fate::Well);
+    world.end("pretrain", Fate::Well);
+    let other = world.launch(&chain("llama"));
+    let figures = world.scheduler.figures();
+    let waiting = &figures.waiting[0];
+    assert_eq!((figures.queue_length, figures.waiting.len()), (1, 1));
+    assert_eq!(waiting.stage, name("evaluate"));
+    let launches: Vec<(LaunchId, &str)> = waiting
+        .launches
+        .iter()
+        .map(|(launch, recipe)| (*launch, recipe.as_str()))
+        .collect();
+    assert_eq!(launches, [(one, "gpt"), (other, "llama")]);
+    let slots = [("cpu", 1, 1), ("cuda:0", 1, 0)];
+    let slots = slots.map(|(device, slots, busy)| (device.to_owned(), slots, busy));
+    assert_eq!(figures.slots, slots);
+    world.finish();
+    assert_eq!(world.scheduler.figures().queue_length, 0);
+}
+
+#[test]
 fn two_launches_share_a_run_and_a_third_finds_it() {
     let mut world = World::new(2);
     let one = world.launch(&chain("gpt"));

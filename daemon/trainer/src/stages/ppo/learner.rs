@@ -1,5 +1,7 @@
 //! One update of policy and value model on a minibatch of episodes.
 
+use std::time::Instant;
+
 use begat_schemas::{OptimizationParams, PpoParams};
 
 use super::experience::Experience;
@@ -9,6 +11,7 @@ use super::pretraining::Pretraining;
 use crate::contract::StageResult;
 use crate::error::{Error, Result};
 use crate::ppo::{PolicyFigures, PolicyLoss, ValueFigures, ValueLoss};
+use crate::stages::phases::Phases;
 use crate::stages::training::LearningRate;
 use crate::train::{Measured, Objective, Trainer, Unit};
 
@@ -24,6 +27,8 @@ pub(super) struct Learner<'a> {
     pub shift: f64,
     pub pretraining: Option<Pretraining>,
     pub rates: Rates,
+    /// Where the seconds go, those of rollouts too.
+    pub phases: Phases,
 }
 
 /// The learning rates of all updates.
@@ -101,6 +106,7 @@ impl Learner<'_> {
         let micro_batch = self.micro_batch();
         let step = self.policy.step();
         let trainer = self.policy.trainer()?;
+        let began = Instant::now();
         let mut sum = Sum::default();
         for episodes in episodes.chunks(micro_batch) {
             let objective = PolicyLoss {
@@ -121,8 +127,12 @@ impl Learner<'_> {
             }
             ptx = Some(sum.loss / pretraining.weight());
         }
+        self.phases.add("forward_backward", began);
+        let began = Instant::now();
         let norm = trainer.update(self.rates.policy(step + 1))?;
-        Ok((figures, ptx, f64::try_from(&norm)?))
+        let norm = f64::try_from(&norm)?;
+        self.phases.add("optimizer", began);
+        Ok((figures, ptx, norm))
     }
 
     fn update_value(
@@ -135,6 +145,7 @@ impl Learner<'_> {
             .map(|&index| &experience.value[index])
             .collect();
         let slots: usize = episodes.iter().map(|one| one.returns.len()).sum();
+        let began = Instant::now();
         let mut sum = Sum::default();
         for episodes in episodes.chunks(self.micro_batch()) {
             let objective = ValueLoss {
@@ -149,8 +160,11 @@ impl Learner<'_> {
         }
         let figures = ValueFigures::from_values(&sum.values).ok_or_else(no_values)?;
         let rate = self.rates.value(self.value.step() + 1);
-        let norm = self.value.update(rate)?;
-        Ok((figures, f64::try_from(&norm)?))
+        self.phases.add("forward_backward", began);
+        let began = Instant::now();
+        let norm = f64::try_from(&self.value.update(rate)?)?;
+        self.phases.add("optimizer", began);
+        Ok((figures, norm))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::data::{SideFiles, TextTokenizer};
 use crate::model::Model;
 use crate::ppo::adapted;
 use crate::stages::Context;
+use crate::stages::phases::Phases;
 use crate::stages::scoring::RewardModel;
 use crate::stages::statistics::mean;
 use crate::stages::training::{listed, trainer_options};
@@ -61,15 +62,6 @@ pub(super) struct Training<'a> {
     position: Position,
     latest: BTreeMap<String, f64>,
     began: (Instant, u64),
-    laps: Laps,
-}
-
-/// Where a rollout's seconds went; for the journal alone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Laps {
-    generation: f64,
-    judgement: f64,
-    updates: f64,
 }
 
 /// The models to begin or to go on with.
@@ -169,6 +161,7 @@ impl<'a> Training<'a> {
                 shift: shift(inputs.reward_model.normalization()),
                 pretraining: inputs.pretraining,
                 rates,
+                phases: Phases::default(),
             },
             minibatches: context.random("minibatch"),
             files: inputs.tokenizer.side_files()?,
@@ -179,7 +172,6 @@ impl<'a> Training<'a> {
             position: start.position,
             latest: start.latest,
             began: (Instant::now(), start.position.rollouts),
-            laps: Laps::default(),
             context,
             params,
         })
@@ -212,9 +204,7 @@ impl<'a> Training<'a> {
         let kl_coef = self.position.kl_coef();
         let experience = experience(&rollout, self.params, kl_coef);
         self.check(&rollout, &experience, kl_coef)?;
-        let then = Instant::now();
         let updates = self.learn(&rollout, &experience)?;
-        self.laps.updates = then.elapsed().as_secs_f64();
         self.position.rollouts += 1;
         self.position.policy_updates = self.learner.policy.step();
         let lengths = rollout.episodes.iter().map(|one| one.tokens.len() as u64);
@@ -239,7 +229,8 @@ impl<'a> Training<'a> {
         let then = Instant::now();
         let policy = &self.learner.policy;
         let episodes = self.sampler.episodes(policy.model(), &prompts, first)?;
-        self.laps.generation = then.elapsed().as_secs_f64();
+        self.learner.phases.add("rollout", then);
+        let then = Instant::now();
         // Before they part, policy and reference are one, and so are their bits.
         let reference = if policy.has_parted() || !generates_exactly(policy.model()) {
             self.sampler.reference(&self.reference, &episodes)?
@@ -250,7 +241,7 @@ impl<'a> Training<'a> {
         let value = self.learner.value.model();
         let values = self.sampler.values(value, self.learner.shift, &episodes)?;
         let scores = self.sampler.scores(&self.reward_model, &episodes)?;
-        self.laps.judgement = then.elapsed().as_secs_f64() - self.laps.generation;
+        self.learner.phases.add("scoring", then);
         Ok(Rollout {
             episodes,
             reference,
@@ -454,29 +445,31 @@ impl<'a> Training<'a> {
             return self.interrupt();
         }
         if due(execution.save_steps) {
+            let began = Instant::now();
             let snapshot = self.snapshot()?;
             if self.checkpoints.submit(snapshot)? {
                 self.saved = self.step();
             }
+            self.learner.phases.add("checkpoint", began);
         }
         Ok(())
     }
 
     /// Episodes a second of this process, and where the seconds of its last rollout went; the only figures that are others
     /// each time.
-    fn speed(&self) {
+    fn speed(&mut self) {
         let (then, before) = self.began;
         let seconds = then.elapsed().as_secs_f64();
         let rollouts = self.position.rollouts - before;
         let episodes = rollouts as f64 * f64::from(self.params.rollout_batch_size);
         if seconds > 0.0 {
-            let values = [
-                ("eps", episodes / seconds),
-                ("seconds/generation", self.laps.generation),
-                ("seconds/judgement", self.laps.judgement),
-                ("seconds/updates", self.laps.updates),
-            ];
-            self.emit(self.step(), &values, None);
+            let mut values = self.learner.phases.take();
+            values.insert("eps".to_owned(), Metric(episodes / seconds));
+            self.context.journal.emit(EventBody::Metrics {
+                step: self.step(),
+                values,
+                fingerprint: None,
+            });
         }
     }
 

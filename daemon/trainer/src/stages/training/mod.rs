@@ -19,6 +19,7 @@ use begat_schemas::{Dtype, EventBody, Metric, OptimizationParams};
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use super::phases::Phases;
 use crate::contract::{Checkpoint, CheckpointWriter, Snapshot, StageError, StageResult};
 use crate::data::{SideFiles, TextTokenizer};
 use crate::model::Model;
@@ -66,7 +67,7 @@ pub(crate) fn train(context: &Context<'_>, plan: Plan<'_>) -> StageResult<Model>
     while training.step < training.total {
         training.one_step()?;
     }
-    training.checkpoints.finish()?;
+    training.finish()?;
     Ok(training.trainer.into_model())
 }
 
@@ -87,6 +88,7 @@ struct Training<'a> {
     latest: BTreeMap<String, f64>,
     /// When the last interval began, and the tokens consumed by then.
     measured_from: (Instant, u64),
+    phases: Phases,
 }
 
 impl<'a> Training<'a> {
@@ -122,6 +124,7 @@ impl<'a> Training<'a> {
             tokenizer: plan.tokenizer,
             files: plan.files,
             readings: Vec::new(),
+            phases: Phases::default(),
             measured_from: (Instant::now(), position.tokens),
             context,
             trainer,
@@ -134,10 +137,16 @@ impl<'a> Training<'a> {
 
     fn one_step(&mut self) -> StageResult<()> {
         self.step += 1;
+        let began = Instant::now();
         let batch = self.source.batch(self.step)?;
+        self.phases.add("data", began);
         let learning_rate = self.rate.at(self.step);
+        let began = Instant::now();
         let measured = self.accumulate(&batch)?;
+        self.phases.add("forward_backward", began);
+        let began = Instant::now();
         let norm = self.trainer.update(learning_rate)?;
+        self.phases.add("optimizer", began);
         (self.context.hooks.after_update)(self.step, self.trainer.model());
         self.position.tokens += batch.tokens;
         self.position.samples += batch.samples;
@@ -180,7 +189,9 @@ impl<'a> Training<'a> {
         let stop = self.context.stop.is_set() && !is_last;
         // On a GPU a reading waits for all work before it, so several are read at once.
         if log || save || judge || stop || self.context.device == Device::Cpu {
+            let began = Instant::now();
             self.read()?;
+            self.phases.add("forward_backward", began);
         }
         if log {
             self.progress();
@@ -196,8 +207,10 @@ impl<'a> Training<'a> {
             return self.interrupt();
         }
         if save {
+            let began = Instant::now();
             let snapshot = self.snapshot()?;
             self.checkpoints.submit(snapshot)?;
+            self.phases.add("checkpoint", began);
         }
         Ok(())
     }
@@ -211,19 +224,35 @@ impl<'a> Training<'a> {
         });
     }
 
-    /// How fast the last interval was; the only figure that is another each time.
+    /// How fast the last interval was, and where its seconds went; the only figures that are others each time.
     fn speed(&mut self) {
         let now = (Instant::now(), self.position.tokens);
         let (then, tokens) = std::mem::replace(&mut self.measured_from, now);
         let seconds = then.elapsed().as_secs_f64();
         if seconds > 0.0 {
             let rate = (now.1 - tokens) as f64 / seconds;
-            self.context.journal.emit(EventBody::Metrics {
-                step: self.step,
-                values: BTreeMap::from([("tokens_per_second".to_owned(), Metric(rate))]),
-                fingerprint: None,
-            });
+            let mut values = self.phases.take();
+            values.insert("tokens_per_second".to_owned(), Metric(rate));
+            self.emit(values);
         }
+    }
+
+    fn emit(&self, values: BTreeMap<String, Metric>) {
+        self.context.journal.emit(EventBody::Metrics {
+            step: self.step,
+            values,
+            fingerprint: None,
+        });
+    }
+
+    /// Waits for the last checkpoints.
+    fn finish(&mut self) -> StageResult<()> {
+        let began = Instant::now();
+        self.checkpoints.finish()?;
+        self.phases.add("checkpoint", began);
+        let spent = self.phases.take();
+        self.emit(spent);
+        Ok(())
     }
 
     /// Reads the figures of the steps since the last reading, writes them down, and judges them.
