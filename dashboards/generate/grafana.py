@@ -7,12 +7,12 @@ import re
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 METRIC = re.compile(r"\b((?:begat|process|scrape)_[a-z0-9_]+|up(?=\{)|ALERTS)\b")
 NO_RUNS = "No runs yet"
-SILENCE = {"gpu": "No GPU here", "trouble": "None", "live": "Nothing runs"}
+SILENCE = {"gpu": "No GPU here", "live": "Nothing runs"}
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 
 
 class Query:
-    """One query of a panel. `only` says when alone it has data: "gpu", "trouble", or "live" (while a run is)."""
+    """One query of a panel. `only` says when alone it has data: "gpu", or "live" (while a run is)."""
 
     def __init__(self, expr, legend="", only=None, exemplar=False):
         self.expr, self.legend, self.only, self.exemplar = " ".join(expr.split()), legend, only, exemplar

@@ -46,10 +46,10 @@ def api():
     bucket = rate("begat_http_request_duration_seconds_bucket")
     failed = rate("begat_http_requests_total", ',status=~"[45].."')
     return [
-        g.graph("Requests", "Answered per second, by route.", "reqps",
+        g.graph("Requests by route", "Answered per second, by route.", "reqps",
                 [Query(f"sum by (route) ({rate('begat_http_requests_total')})", "{{route}}")]),
-        g.graph("Errors", "Answers per second that were errors of the request (4xx) or of the daemon (5xx), by route.", "reqps",
-                [Query(f"sum by (route, status) ({failed})", "{{status}} {{route}}", "trouble")]),
+        g.graph("Errors by route", "Answers per second that were errors of the request (4xx) or of the daemon (5xx), by route.", "reqps",
+                [Query(f"sum by (route, status) ({failed})", "{{status}} {{route}}")]),
         g.graph("Time to answer", "99 of 100 answers began within this time, by route.", "s",
                 [Query(f"histogram_quantile(0.99, sum by (route, le) ({bucket}))", "{{route}}")], log=True),
         g.graph("Time to answer, all routes", "Half, and 99 of 100, of the answers began within this time.", "s",
@@ -65,8 +65,8 @@ def journals():
         g.graph("Lag by stage", "Bytes written and not yet read.", "bytes",
                 [Query(f"sum by (stage) (begat_stage_journal_lag_bytes{ALL})", "{{stage}}")]),
         g.graph("Inboxes", "Drops into watched folders per second, and what the watcher saw.", "short",
-                [Query(f"sum by (inbox, outcome) ({rate('begat_inbox_drops_total')})", "{{inbox}} {{outcome}}", "trouble"),
-                 Query(f"sum by (inbox) ({rate('begat_inbox_watch_events_total')})", "{{inbox}} seen", "trouble")]),
+                [Query(f"sum by (inbox, outcome) ({rate('begat_inbox_drops_total')})", "{{inbox}} {{outcome}}"),
+                 Query(f"sum by (inbox) ({rate('begat_inbox_watch_events_total')})", "{{inbox}} seen")]),
     ]
 
 

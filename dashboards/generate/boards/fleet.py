@@ -69,7 +69,7 @@ def failed():
            f'unless on (instance, run) last_over_time(begat_run_state{{{DAEMON},state="succeeded"}}[$__range])'
     meaning = "Runs that failed in the time shown and have not succeeded since. `begat show RUN` says why, `begat logs RUN` " \
               "what they wrote."
-    return g.table("What failed", meaning, [("", "short", Query(expr, only="trouble"))], ["instance"],
+    return g.table("What failed", meaning, [("", "short", Query(expr))], ["instance"],
                    [("run", g.run_link())])
 
 
@@ -80,7 +80,7 @@ def recipes():
         ("Running", "short", Query(f'count by (recipe, launch) ({launches} and on (instance, run) '
                                    f'begat_run_state{{{DAEMON},state="running"}})', only="live")),
         ("Failed", "short", Query(f'count by (recipe, launch) ({launches} and on (instance, run) '
-                                  f'begat_run_state{{{DAEMON},state="failed"}})', only="trouble")),
+                                  f'begat_run_state{{{DAEMON},state="failed"}})')),
     ]
     return g.table("Launches", "Launches in the time shown, and how many of their runs are alive or failed just now.", columns,
                    [])
@@ -95,8 +95,7 @@ def ended():
     return g.graph("Attempts that ended", "By outcome; an interrupted one goes on from its checkpoint by itself.", "short",
                    [Query(f"sum by (outcome) (increase(begat_attempts_ended_total{{{DAEMON}}}[$__rate_interval]))",
                           "{{outcome}}"),
-                    Query(f"sum(increase(begat_attempt_resumes_total{{{DAEMON}}}[$__rate_interval]))", "resumed",
-                          only="trouble")])
+                    Query(f"sum(increase(begat_attempt_resumes_total{{{DAEMON}}}[$__rate_interval]))", "resumed")])
 
 
 def waits():
@@ -119,7 +118,7 @@ def found():
 def verdicts():
     return g.graph("Reproductions", "Runs made again, by verdict. Anything but `identical` is a fault: see RUNBOOKS.md.", "short",
                    [Query(f"sum by (verdict) (increase(begat_reproductions_total{{{DAEMON}}}[$__rate_interval]))",
-                          "{{verdict}}", only="trouble")])
+                          "{{verdict}}")])
 
 
 def gpus():
@@ -128,24 +127,24 @@ def gpus():
 
     gpu = f"{{{DAEMON}}}"
     return [
-        one("Utilisation", "Share of time in which a kernel ran. 100 % does not say that the GPU was used well: see MFU.",
+        one("GPU utilisation", "Share of time in which a kernel ran. 100 % does not say that the GPU was used well: see MFU.",
             "percentunit", f"begat_gpu_utilization_ratio{gpu}", min=0, max=1),
-        one("Memory", "Memory in use, as a share.", "percentunit",
+        one("GPU memory", "Memory in use, as a share.", "percentunit",
             f"begat_gpu_memory_used_bytes{gpu} / begat_gpu_memory_total_bytes{gpu}", min=0, max=1,
             steps=g.thresholds((None, g.GREEN), (0.95, g.ORANGE))),
-        one("Power", "Power drawn, as a share of the limit.", "percentunit",
+        one("GPU power", "Power drawn, as a share of the limit.", "percentunit",
             f"begat_gpu_power_watts{gpu} / begat_gpu_power_limit_watts{gpu}", min=0),
-        one("Temperature", "Of the chip.", "celsius", f"begat_gpu_temperature_celsius{gpu}",
+        one("GPU temperature", "Of the chip.", "celsius", f"begat_gpu_temperature_celsius{gpu}",
             steps=g.thresholds((None, g.GREEN), (85, g.ORANGE), (92, g.RED))),
-        one("Clocks", "As they are, not as they could be.", "hertz", f"begat_gpu_clock_hertz{gpu}",
+        one("GPU clocks", "As they are, not as they could be.", "hertz", f"begat_gpu_clock_hertz{gpu}",
             "{{instance}} GPU {{gpu}} {{clock}}"),
-        one("Throttled", "Reasons for which the clocks are held down; 1 while one holds.", "short", f"begat_gpu_throttled{gpu}",
+        one("GPU throttled", "Reasons for which the clocks are held down; 1 while one holds.", "short", f"begat_gpu_throttled{gpu}",
             "{{instance}} GPU {{gpu}} {{reason}}", min=0, max=1),
-        one("Energy", "Drawn since the driver was loaded, per second.", "watt",
+        one("GPU energy", "Drawn since the driver was loaded, per second.", "watt",
             f"rate(begat_gpu_energy_joules_total{gpu}[$__rate_interval])"),
-        one("Memory errors", "ECC errors by type; uncorrected ones cost work.", "short",
+        one("GPU memory errors", "ECC errors by type; uncorrected ones cost work.", "short",
             f"increase(begat_gpu_ecc_errors_total{gpu}[$__rate_interval])", "{{instance}} GPU {{gpu}} {{type}}"),
-        one("XID errors", "The driver's error reports by number.", "short",
+        one("GPU XID errors", "The driver's error reports by number.", "short",
             f"increase(begat_gpu_xid_errors_total{gpu}[$__rate_interval])", "{{instance}} GPU {{gpu}} XID {{xid}}"),
     ]
 

@@ -15,7 +15,7 @@ def checkpoints(selector, also=""):
 
 def failures(selector, also=""):
     expr = f'begat_run_state{{{selector},state="failed"}} == 1 {also}'
-    return g.annotation("Failures", g.RED, expr, "{{stage}} failed", "Run {{run}}; `begat show {{run}}` says why.", "trouble")
+    return g.annotation("Failures", g.RED, expr, "{{stage}} failed", "Run {{run}}; `begat show {{run}}` says why.")
 
 
 def daemon_starts(selector):

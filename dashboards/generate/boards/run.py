@@ -60,7 +60,7 @@ def stats():
                f"instance_run_stage:begat_stage_remaining_seconds:estimate{{{RUN}}}", only="live"),
         g.stat("Took", "From its start to its last event.", "s", took),
         g.stat("Silent for", "Time since it last wrote into its journal; of a finished run, since its end.", "s", age),
-        g.stat("Loss", "Of the last step.", "short", last("begat_stage_loss"), decimals=4),
+        g.stat("Last loss", "Of the last step.", "short", last("begat_stage_loss"), decimals=4),
         g.stat("Tokens", "Consumed so far; steps done again after a crash count once.", "short", last("begat_stage_tokens_total")),
         g.stat("Energy", "Of the GPU, while the run had it.", "joule", last("begat_stage_energy_joules_total"), only="gpu"),
     ]

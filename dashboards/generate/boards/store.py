@@ -32,7 +32,7 @@ def stats():
                f"sum(begat_store_read_only{STORE})", g.zero_is_good()),
         g.stat("Damage", "What the last check found wrong.", "short", f"sum(begat_store_fsck_errors{STORE})", g.zero_is_good()),
         g.stat("Last check", "Time since the last `begat fsck`, of the daemon that waits longest.", "s", checked,
-               g.thresholds((None, g.GREEN), (2592000, g.YELLOW)), only="trouble"),
+               g.thresholds((None, g.GREEN), (2592000, g.YELLOW))),
     ]
 
 
@@ -46,7 +46,7 @@ def growth():
         g.graph("What sharing and compression save", "Factors; 1 saves nothing.", "short",
                 [Query(f"begat_store_deduplication_ratio{STORE}", f"sharing {each}"),
                  Query(f"begat_store_compression_ratio{STORE}", f"compression {each}")], min=1),
-        g.graph("Free disk", "Of the disk with the data folder, and where it will be in 24 hours at the pace of the last six.",
+        g.graph("Free disk in 24 hours", "Of the disk with the data folder, and where it will be in 24 hours at the pace of the last six.",
                 "bytes", [Query(f"begat_filesystem_free_bytes{DATA}", f"free {each}"),
                           Query(f"predict_linear(begat_filesystem_free_bytes{DATA}[6h], 86400)", f"in 24 h {each}"),
                           Query(f"begat_filesystem_size_bytes{DATA}", f"size {each}")]),
