@@ -2,6 +2,7 @@
 
 `--out` is another folder than dashboards/, `--scale` shortens every duration, for a test that cannot wait for minutes.
 """
+
 import argparse
 import json
 from pathlib import Path
@@ -14,10 +15,15 @@ import yaml
 from durations import Durations
 
 MADE = "Made by `make dashboards` from dashboards/generate; a change here is lost.\n"
-PROMETHEUS = MADE + "Targets are in targets/, rules in rules/. Start with --enable-feature=exemplar-storage, so that a slow step\n" \
-                    "names its run."
-ALERTMANAGER = MADE + "Pages go to the webhook below, with the token in the file webhook_token beside this file. Both are yours\n" \
-                      "to set; without a token leave http_config out."
+PROMETHEUS = (
+    MADE
+    + "Targets are in targets/, rules in rules/. Start with --enable-feature=exemplar-storage, so that a slow step\n"
+    "names its run."
+)
+ALERTMANAGER = (
+    MADE + "Pages go to the webhook below, with the token in the file webhook_token beside this file. Both are yours\n"
+    "to set; without a token leave http_config out."
+)
 CONDITIONAL = "conditional.json"
 
 

@@ -1,4 +1,5 @@
 """A board: its panels laid out in rows of 24 columns, numbered, with the variables and links that all boards share."""
+
 import grafana as g
 
 WIDTH = 24
@@ -7,14 +8,22 @@ DAEMON = 'instance=~"$instance"'
 
 def variables(*more):
     """The variables of a board; the datasource and the daemon come first on every one."""
-    instance = g.variable("instance", "Daemon", "label_values(begat_build_info, instance)",
-                          description="The daemons that Prometheus scrapes.")
+    instance = g.variable(
+        "instance",
+        "Daemon",
+        "label_values(begat_build_info, instance)",
+        description="The daemons that Prometheus scrapes.",
+    )
     return [g.datasource(), instance, *more]
 
 
 def recipe():
-    return g.variable("recipe", "Recipe", f"label_values(begat_launch_run_info{{{DAEMON}}}, recipe)",
-                      description="Only the runs that a launch of these recipes uses.")
+    return g.variable(
+        "recipe",
+        "Recipe",
+        f"label_values(begat_launch_run_info{{{DAEMON}}}, recipe)",
+        description="Only the runs that a launch of these recipes uses.",
+    )
 
 
 def place(items):
@@ -51,8 +60,24 @@ def board(uid, title, description, items, templating, annotations, since="now-6h
     drop = ("queries", "only")
     panels = [{key: value for key, value in panel.items() if key not in drop} for panel in panels]
     annotations = [{key: value for key, value in one.items() if key not in drop} for one in annotations]
-    return {"uid": uid, "title": title, "description": description, "tags": ["begat"], "schemaVersion": 41, "version": 1,
-            "editable": False, "graphTooltip": 1, "fiscalYearStartMonth": 0, "preload": False, "refresh": "30s",
-            "time": {"from": since, "to": "now"}, "timezone": "browser", "timepicker": {}, "weekStart": "",
-            "links": g.links(), "templating": {"list": templating}, "annotations": {"list": annotations},
-            "panels": panels}, empty
+    return {
+        "uid": uid,
+        "title": title,
+        "description": description,
+        "tags": ["begat"],
+        "schemaVersion": 41,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "fiscalYearStartMonth": 0,
+        "preload": False,
+        "refresh": "30s",
+        "time": {"from": since, "to": "now"},
+        "timezone": "browser",
+        "timepicker": {},
+        "weekStart": "",
+        "links": g.links(),
+        "templating": {"list": templating},
+        "annotations": {"list": annotations},
+        "panels": panels,
+    }, empty

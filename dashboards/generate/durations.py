@@ -1,4 +1,5 @@
 """Durations, all of them times one scale: 1 as shipped, less where a test must not wait for minutes."""
+
 import re
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -1,4 +1,5 @@
 """Writes dicts, lists, texts and numbers as YAML; Python's own library has none."""
+
 import json
 import re
 

@@ -15,7 +15,7 @@ pub struct Query {
     pub expression: String,
     /// Whether one moment is asked for rather than a curve.
     pub instant: bool,
-    /// Why it may find nothing: `gpu`, `trouble` or `live`.
+    /// Why it may find nothing: `gpu` or `live`.
     pub only: Option<String>,
 }
 
@@ -79,7 +79,11 @@ pub fn queries() -> Vec<Query> {
 }
 
 fn of_panel(board: &Value, panel: &Value, target: &Value, conditional: &[Value]) -> Query {
-    let (uid, title, letter) = (text(board, "uid"), text(panel, "title"), text(target, "refId"));
+    let (uid, title, letter) = (
+        text(board, "uid"),
+        text(panel, "title"),
+        text(target, "refId"),
+    );
     let listed = conditional
         .iter()
         .find(|one| one["board"] == uid && one["panel"] == title && one["query"] == letter);
@@ -131,7 +135,10 @@ impl Filled<'_> {
         ] {
             filled = filled.replace(name, value);
         }
-        assert!(!filled.contains('$') || filled.contains("\"$1\""), "{filled}");
+        assert!(
+            !filled.contains('$') || filled.contains("\"$1\""),
+            "{filled}"
+        );
         filled
     }
 }

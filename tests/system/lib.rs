@@ -17,7 +17,7 @@ pub mod processes;
 pub mod random;
 mod webhook;
 
-pub use binaries::{debian_tool, example, program, root};
+pub use binaries::{debian_tool, example, not_run, program, root};
 pub use cli::{Answer, Cli};
 pub use data::{add_test_data, write_rows};
 pub use home::{Daemon, Home};

@@ -37,9 +37,7 @@ impl Monitoring {
         let targets: Vec<&str> = address.into_iter().collect();
         let text = serde_json::json!([{ "targets": targets }]).to_string();
         // YAML has JSON in it.
-        let path = self
-            .folder
-            .join(format!("prometheus/targets/{job}.yml"));
+        let path = self.folder.join(format!("prometheus/targets/{job}.yml"));
         std::fs::write(path, text).unwrap();
     }
 
@@ -48,7 +46,10 @@ impl Monitoring {
         let address = free_address();
         let mut command = Command::new(&self.prometheus);
         command
-            .arg(flag("config.file", self.folder.join("prometheus/prometheus.yml")))
+            .arg(flag(
+                "config.file",
+                self.folder.join("prometheus/prometheus.yml"),
+            ))
             .arg(flag("storage.tsdb.path", data))
             .arg(format!("--web.listen-address={address}"))
             .arg("--enable-feature=exemplar-storage");
@@ -140,7 +141,8 @@ impl Server {
             .collect();
         let path = format!("/api/v1/{path}?{}", pairs.join("&"));
         let (_, body) = http::get(&self.address, &path);
-        let mut answer: Value = serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;
+        let mut answer: Value =
+            serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;
         match answer["status"] == "success" {
             true => Ok(answer["data"].take()),
             false => Err(answer["error"].to_string()),

@@ -1,4 +1,5 @@
-"""Annotations: what happened, as vertical marks. A mark's query holds for a step of a minute, the smallest that is drawn."""
+"""Annotations: what happened, as vertical marks. A mark's query holds for a step of a minute, the smallest drawn."""
+
 import grafana as g
 
 
