@@ -51,8 +51,9 @@ def runs(d):
             "0s",
             'begat_run_state{state="failed"} == 1',
             f"{RUN} failed".capitalize(),
-            f"Recipes:{RECIPES}. `begat show {{{{ $labels.run }}}}` says why, `begat logs {{{{ $labels.run }}}}` what it"
-            " wrote. Stages that need its output will not start.",
+            f"Recipes:{RECIPES}. `begat show {{{{ $labels.run }}}}` says why, "
+            f"`begat logs {{{{ $labels.run }}}}` what it "
+            "wrote. Stages that need its output will not start.",
         ),
         alert(
             "BegatStageStalled",
@@ -87,7 +88,6 @@ def training(d):
         f"({name} != {name} or abs({name}) == Inf)" for name in ("begat_stage_loss", "begat_stage_eval_loss")
     )
     loss = "instance_run_stage:begat_stage_loss:avg10m"
-    length = "instance_run_stage:begat_stage_completion_length_tokens:avg10m"
     return [
         alert(
             "BegatLossNotANumber",
@@ -113,7 +113,7 @@ def training(d):
             f"avg_over_time(begat_stage_kl_nats[{d('10m')}]) > 10\n{RUNNING}\n"
             'and on (instance, run) begat_run_info{kind="ppo"}',
             f"{RUN} has left its reference".capitalize(),
-            "KL of a whole answer is {{ $value | humanize }} nats; neither samples nor reward can be trusted as they are.",
+            "KL of a whole answer is {{ $value | humanize }} nats; neither samples nor reward can be trusted.",
         ),
         alert(
             "BegatRewardHackingJudged",
@@ -121,8 +121,8 @@ def training(d):
             "0s",
             f"{measured('reward_difference_low')} > 0\nand on (instance, run) {measured('gold_difference_high')} < 0",
             f"The model judged by {RUN} pleases the reward model, not the gold rule",
-            "Against its reference on the same prompts the reward model finds it better and the gold score finds it worse,"
-            " each beyond a 95 % interval.",
+            "Against its reference on the same prompts the reward model finds it better, "
+            "the gold score finds it worse, each beyond a 95 % interval.",
         ),
         alert(
             "BegatRewardHackingTraining",
