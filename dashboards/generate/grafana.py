@@ -8,6 +8,8 @@ import re
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 METRIC = re.compile(r"\b((?:begat|process|scrape)_[a-z0-9_]+|up(?=\{)|ALERTS)\b")
 NO_RUNS = "No runs yet"
+# A variable whose query is one text, as opposed to the fields of an editor.
+CLASSIC = 5
 SILENCE = {"gpu": "No GPU here", "live": "Nothing runs"}
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 
@@ -218,7 +220,7 @@ def variable(name, label, query, text="", multi=True, regex="", description="", 
         "label": label,
         "description": description or text,
         "datasource": SOURCE,
-        "query": {"query": query, "refId": f"{name}-variable", "qryType": 5 if "query_result" in query else 1},
+        "query": {"query": query, "refId": f"{name}-variable", "qryType": CLASSIC},
         "definition": query,
         "regex": regex,
         "refresh": 2,

@@ -5,13 +5,12 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{debian_tool, http, root, wait_for};
+use crate::{debian_tool, http, not_run, root, wait_for};
 
 /// The shipped configuration as a test needs it: its durations scaled, its targets the test's own.
 pub struct Monitoring {
     folder: PathBuf,
     prometheus: PathBuf,
-    alertmanager: PathBuf,
 }
 
 impl Monitoring {
@@ -19,13 +18,11 @@ impl Monitoring {
     /// installed, which the test command then lists for `test`.
     pub fn new(folder: &Path, scale: f64, test: &str) -> Option<Self> {
         let prometheus = debian_tool("prometheus", test)?;
-        let alertmanager = debian_tool("prometheus-alertmanager", test)?;
         generate(folder, scale);
         std::fs::create_dir_all(folder.join("prometheus/targets")).unwrap();
         let monitoring = Self {
             folder: folder.to_owned(),
             prometheus,
-            alertmanager,
         };
         monitoring.target("begatd", None);
         monitoring.target("alertmanager", None);
@@ -56,8 +53,13 @@ impl Monitoring {
         Server::start(command, address, &self.folder.join("prometheus.log"))
     }
 
-    /// Starts Alertmanager; its pages go to `webhook`, with `token`.
-    pub fn alertmanager(&self, webhook: &str, token: &str) -> Server {
+    /// Starts Alertmanager; its pages go to `webhook`, with `token`. `None`, as above, where it cannot run.
+    pub fn alertmanager(&self, webhook: &str, token: &str, test: &str) -> Option<Server> {
+        let program = debian_tool("prometheus-alertmanager", test)?;
+        if !may_unshare() {
+            not_run(test, "the right to make a mount namespace");
+            return None;
+        }
         let folder = self.folder.join("alertmanager");
         let config = folder.join("alertmanager.yml");
         let text = std::fs::read_to_string(&config).unwrap();
@@ -66,7 +68,7 @@ impl Monitoring {
         std::fs::write(&config, text.replace(shipped, webhook)).unwrap();
         std::fs::write(folder.join("webhook_token"), token).unwrap();
         let address = free_address();
-        let mut command = Command::new(&self.alertmanager);
+        let mut command = with_own_share(&program);
         command
             .arg(flag("config.file", config))
             .arg(flag("storage.path", folder.join("data")))
@@ -74,8 +76,21 @@ impl Monitoring {
             .arg("--cluster.listen-address=");
         let server = Server::start(command, address, &self.folder.join("alertmanager.log"));
         self.target("alertmanager", Some(&server.address));
-        server
+        Some(server)
     }
+}
+
+/// Debian's Alertmanager reads its templates from /usr/share, wherever it lies itself. In a mount namespace of its own that
+/// is the folder beside it; what the test sees does not change.
+fn with_own_share(program: &Path) -> Command {
+    let share = program.ancestors().nth(2).unwrap().join("share");
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c"])
+        .arg("mount --bind \"$0\" /usr/share && exec \"$@\"")
+        .arg(share)
+        .arg(program);
+    command
 }
 
 /// Writes boards, rules and configuration into `folder`, as `make dashboards` does.
@@ -90,6 +105,14 @@ pub fn generate(folder: &Path, scale: f64) {
         .status()
         .unwrap();
     assert!(status.success(), "dashboards/generate ended with {status}");
+}
+
+fn may_unshare() -> bool {
+    let mut command = Command::new("unshare");
+    let tried = command
+        .args(["--map-root-user", "--mount", "true"])
+        .output();
+    tried.is_ok_and(|tried| tried.status.success())
 }
 
 fn flag(name: &str, path: impl AsRef<Path>) -> String {
