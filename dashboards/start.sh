@@ -11,7 +11,7 @@ prometheus=.tools/usr/bin/prometheus
 fail() { echo "monitoring: $*" >&2; exit 1; }
 
 [ -x "$prometheus" ] || fail "no $prometheus: there is no apt here; install Prometheus and start it on dashboards/prometheus"
-"$programs/begat" --data "$data" daemon status >/dev/null || fail "no daemon serves $data: start one with \`begat daemon start\`"
+"$programs/begat" --data "$data" daemon status >/dev/null 2>&1 || fail "no daemon serves $data: start one with \`begat daemon start\`"
 daemon=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["tcp"] or "")' "$data/endpoint.json")
 [ -n "$daemon" ] || fail "the daemon of $data listens on its socket only: set \`listen\` in its configuration"
 

@@ -42,24 +42,19 @@ def row(title):
     return g.row(title), WIDTH, 1
 
 
-def conditional(uid, panels, annotations):
+def conditional(uid, panels):
     """The queries that may find nothing in a sound fleet, by board and panel, and why."""
     for panel in panels:
         for at, query in enumerate(panel["queries"]):
             if query.only:
                 yield {"board": uid, "panel": panel["title"], "query": g.ref(at), "only": query.only}
-    for annotation in annotations:
-        if annotation["only"]:
-            yield {"board": uid, "annotation": annotation["name"], "only": annotation["only"]}
 
 
 def board(uid, title, description, items, templating, annotations, since="now-6h"):
     """The board as Grafana reads it, and which of its queries may find nothing."""
     panels = place(items)
-    empty = list(conditional(uid, panels, annotations))
-    drop = ("queries", "only")
-    panels = [{key: value for key, value in panel.items() if key not in drop} for panel in panels]
-    annotations = [{key: value for key, value in one.items() if key not in drop} for one in annotations]
+    empty = list(conditional(uid, panels))
+    panels = [{key: value for key, value in panel.items() if key != "queries"} for panel in panels]
     return {
         "uid": uid,
         "title": title,

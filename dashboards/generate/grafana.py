@@ -210,15 +210,14 @@ def row(title, collapsed=False):
     return {"type": "row", "title": title, "collapsed": collapsed, "panels": [], "queries": []}
 
 
-def variable(name, label, query, text="", multi=True, regex="", description="", default="All"):
-    current = {"text": [default], "value": ["$__all" if default == "All" else default]} if multi else {}
-    if not multi and default != "All":
-        current = {"text": default, "value": default}
+def variable(name, label, query, description, multi=True, regex="", default=""):
+    """A variable whose choices a query finds: several and at first all of them, or one and at first `default`."""
+    every = {"text": ["All"], "value": ["$__all"]}
     return {
         "type": "query",
         "name": name,
         "label": label,
-        "description": description or text,
+        "description": description,
         "datasource": SOURCE,
         "query": {"query": query, "refId": f"{name}-variable", "qryType": CLASSIC},
         "definition": query,
@@ -231,7 +230,7 @@ def variable(name, label, query, text="", multi=True, regex="", description="", 
         "includeAll": multi,
         **({"allValue": ".+"} if multi else {}),
         "options": [],
-        "current": current,
+        "current": every if multi else {"text": default, "value": default},
     }
 
 
@@ -249,11 +248,10 @@ def datasource():
         "multi": False,
         "includeAll": False,
         "options": [],
-        "current": {},
     }
 
 
-def annotation(name, color, expr, title, body, only=None):
+def annotation(name, color, expr, title, body):
     return {
         "name": name,
         "datasource": SOURCE,
@@ -266,7 +264,6 @@ def annotation(name, color, expr, title, body, only=None):
         "textFormat": body,
         "tagKeys": "",
         "useValueForTime": False,
-        "only": only,
     }
 
 

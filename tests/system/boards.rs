@@ -72,7 +72,7 @@ pub fn queries() -> Vec<Query> {
             }
         }
         for annotation in list(board, "/annotations/list") {
-            queries.push(of_annotation(board, annotation, &conditional));
+            queries.push(of_annotation(board, annotation));
         }
     }
     queries
@@ -95,16 +95,16 @@ fn of_panel(board: &Value, panel: &Value, target: &Value, conditional: &[Value])
     }
 }
 
-fn of_annotation(board: &Value, annotation: &Value, conditional: &[Value]) -> Query {
-    let (uid, name) = (text(board, "uid"), text(annotation, "name"));
-    let listed = conditional
-        .iter()
-        .find(|one| one["board"] == uid && one["annotation"] == name);
+fn of_annotation(board: &Value, annotation: &Value) -> Query {
     Query {
-        place: format!("{uid}, annotation {name}"),
+        place: format!(
+            "{}, annotation {}",
+            text(board, "uid"),
+            text(annotation, "name")
+        ),
         expression: text(annotation, "expr").to_owned(),
         instant: false,
-        only: listed.map(|one| text(one, "only").to_owned()),
+        only: None,
     }
 }
 

@@ -69,7 +69,6 @@ def run():
         multi=False,
         regex='/run="(?<value>[^"]+)".*what="(?<text>[^"]+)"/',
         description="The run that the board shows.",
-        default="",
     )
 
 
