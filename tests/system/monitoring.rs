@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const SCALE: f64 = 0.1;
 const GPT: &str = "configs/recipes/test/align-gpt.toml";
 const LLAMA: &str = "configs/recipes/test/align-llama.toml";
-const FAILS: &str = "name = \"fails\"\n[stages.fails]\nkind = \"command\"\nsource = [\"fails.sh\"]\n\
+const FAILS: &str = "name = \"test-align-llama\"\n[stages.fails]\nkind = \"command\"\nsource = [\"fails.sh\"]\n\
                      argv = [\"sh\", \"fails.sh\"]\noutputs = { out = \"files\" }\n";
 
 /// What was asked, and what Prometheus had.
@@ -221,7 +221,7 @@ fn both(cli: &Cli) {
     assert!(llama.wait().unwrap().success());
 }
 
-/// A launch whose only stage fails.
+/// A launch whose only stage fails, of a recipe that the boards compare.
 fn fails(home: &Home) {
     std::fs::write(home.path().join("fails.sh"), "exit 1\n").unwrap();
     let recipe = home.path().join("fails.toml");

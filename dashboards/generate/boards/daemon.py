@@ -71,7 +71,7 @@ def stats():
             "Journal lag",
             "Bytes that stages have written and the daemon not yet read.",
             "bytes",
-            f"sum(begat_stage_journal_lag_bytes{ALL})",
+            f"sum(begat_stage_journal_lag_bytes{ALL}) or vector(0)",
             g.thresholds((None, g.GREEN), (1048576, g.YELLOW), (67108864, g.RED)),
         ),
         g.stat(
