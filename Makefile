@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo seeds test build libtorch tools schemas metrics-table parity bench drill lint install clean
+.PHONY: help demo seeds test build libtorch tools schemas metrics-table dashboards monitoring parity bench drill lint install clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,12 @@ schemas: ## write the generated JSON Schemas and the OpenAPI document
 metrics-table: ## write the table of all metrics
 	@cargo run --quiet -p begatd --bin begatd -- metrics-table > dashboards/METRICS.md.new
 	@mv dashboards/METRICS.md.new dashboards/METRICS.md
+
+dashboards: ## write the generated boards, rules and configuration for monitoring
+	@python3 -B dashboards/generate
+
+monitoring: build tools ## start Debian's Prometheus beside the daemon that runs (BEGAT_DATA names its data folder)
+	@bash dashboards/start.sh
 
 lint: libtorch ## format, clippy with warnings denied, licences, bans and sources
 	@cargo fmt --all --check

@@ -44,7 +44,13 @@ pub fn debian_tool(name: &str, test: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    let line = format!("{test}: needs {name} (make tools)\n");
+    not_run(test, &format!("{name} (make tools)"));
+    None
+}
+
+/// Says that `test` did not run for want of `what`, in a line for the test command to list.
+pub fn not_run(test: &str, what: &str) {
+    let line = format!("{test}: needs {what}\n");
     eprint!("not run: {line}");
     if let Some(list) = std::env::var_os("BEGAT_NOT_RUN") {
         use std::io::Write;
@@ -55,5 +61,4 @@ pub fn debian_tool(name: &str, test: &str) -> Option<PathBuf> {
             .unwrap();
         file.write_all(line.as_bytes()).unwrap();
     }
-    None
 }

@@ -6,17 +6,22 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod binaries;
+pub mod boards;
 mod cli;
 mod data;
 mod home;
+pub mod http;
 pub mod kills;
+pub mod monitors;
 pub mod processes;
 pub mod random;
+mod webhook;
 
-pub use binaries::{debian_tool, example, program, root};
+pub use binaries::{debian_tool, example, not_run, program, root};
 pub use cli::{Answer, Cli};
 pub use data::{add_test_data, write_rows};
 pub use home::{Daemon, Home};
+pub use webhook::{Page, Webhook};
 
 use std::time::{Duration, Instant};
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Brings the Debian packages that tests and benchmarks use into .tools, without root: promtool (prometheus), b3sum, restic,
-# and jemalloc, so that `make bench` gives PyTorch the allocator that begat has.
+# Brings the Debian packages that tests and benchmarks use into .tools, without root: Prometheus with promtool, Alertmanager
+# with amtool, b3sum, restic, and jemalloc, so that `make bench` gives PyTorch the allocator that begat has.
 # Where there is no apt, the tests that need them say that they did not run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 folder=.tools
-packages=(prometheus b3sum restic libjemalloc2)
+packages=(prometheus prometheus-alertmanager b3sum restic libjemalloc2)
 
 present() {
-	[ -x "$folder/usr/bin/promtool" ] && [ -x "$folder/usr/bin/b3sum" ] && [ -x "$folder/usr/bin/restic" ] &&
-		compgen -G "$folder/usr/lib/*/libjemalloc.so.2" >/dev/null
+	for program in promtool prometheus prometheus-alertmanager b3sum restic; do
+		[ -x "$folder/usr/bin/$program" ] || return
+	done
+	compgen -G "$folder/usr/lib/*/libjemalloc.so.2" >/dev/null
 }
 present && exit 0
 

@@ -7,6 +7,7 @@
 
 mod attempts;
 pub mod config;
+pub mod dashboards;
 pub mod engine;
 mod executor;
 mod generate;

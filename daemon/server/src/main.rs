@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use begatd::config::{Config, ConfigError, Environment, LogFormat, RawConfig, read_file, resolve};
 use begatd::engine::Engine;
-use begatd::{engine, http, parent, telemetry};
+use begatd::{dashboards, engine, http, parent, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -42,6 +42,15 @@ struct Arguments {
 enum Command {
     /// Makes the indexes afresh from packs and log, while no daemon runs
     RebuildIndex,
+    /// Writes the boards, rules and configuration for Grafana, Prometheus and Alertmanager into a folder
+    Dashboards {
+        /// The folder, made if it is not there
+        #[arg(long, value_name = "DIR")]
+        install: PathBuf,
+        /// Write over files that differ
+        #[arg(long)]
+        overwrite: bool,
+    },
     /// Prints the OpenAPI document
     #[command(hide = true)]
     Openapi,
@@ -76,6 +85,9 @@ fn main() -> ExitCode {
         Some(Command::MetricsTable) => {
             print!("{}", telemetry::table());
             Ok(())
+        }
+        Some(Command::Dashboards { install, overwrite }) => {
+            dashboards::install(install, *overwrite).map_err(Into::into)
         }
         Some(Command::RebuildIndex) => configure(&arguments).and_then(rebuild_index),
         None => configure(&arguments).and_then(serve),
