@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import json
 import sys
+import textwrap
 
 import torch
 from safetensors.torch import save_file
@@ -56,6 +57,19 @@ def plain(work, **more):
     """Arguments of a TRL trainer that computes in the model's own precision on the CPU, and writes nothing."""
     return {"output_dir": str(work), "report_to": "none", "use_cpu": True, "bf16": False, "fp16": False,
             "gradient_checkpointing": False, "save_strategy": "no", "disable_tqdm": True, "seed": 0, **more}
+
+
+def in_float64(owner, *names):
+    """Compiles functions of a package anew with float64 where they ask for float32, which rounds what is wider."""
+    for name in names:
+        function = getattr(owner, name)
+        source = textwrap.dedent(inspect.getsource(function))
+        wide = source.replace("torch.float32", "torch.float64").replace(".float()", ".double()")
+        if wide == source:
+            raise LookupError(f"{function.__qualname__} does not ask for float32")
+        scope = {}
+        exec(wide, function.__globals__, scope)
+        setattr(owner, name, scope[name])
 
 
 @contextlib.contextmanager

@@ -25,13 +25,15 @@ os.environ.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
 from safetensors.torch import load_file
 
 import models
-from table import Table
+from table import Table, largest
 
 HERE = Path(__file__).parent
 KEPT = ["reward-llama-margin-centred", "dpo-llama-nll", "dpo-gpt2-smoothed", "sft-step-float64-gpt2", "generate-gpt2",
         "generate-llama", "ppo-gpt2-k1-rollout", "ppo-gpt2-k1-update-2", "ppo-llama-k3-whitened-penalty-rollout",
         "ppo-llama-k3-whitened-penalty-update-2"]
 OVER_TOKENS = "; over tokens, where TRL's own mean goes over padding as well"
+# A mean of scores may nearly cancel: it is exact to the rounding of the scores that it is made of.
+MEANS = {("reward", "margin"): "scores", ("reward", "mean_reward"): "scores"}
 NOTES = {("ppo_update", "approximate_kl"): OVER_TOKENS, ("ppo_update", "entropy"): OVER_TOKENS,
          ("ppo_update", "ratio"): OVER_TOKENS,
          ("ppo_rollout", "log_probabilities"): "; TRL divides logits by T + 1e-7, begat by T",
@@ -67,7 +69,10 @@ def compare_case(table, folder):
             table.compare_zeros(f"{folder.name}: {key}", about["against"], ours.get(key), value)
         elif not key.startswith("input."):
             note = NOTES.get((about["kind"], key), "")
-            table.compare(f"{folder.name}: {key}{note}", about["against"], ours.get(key), value)
+            of = MEANS.get((about["kind"], key))
+            note += f" (beside the largest of {of})" if of else ""
+            scale = largest(theirs[of]) if of else None
+            table.compare(f"{folder.name}: {key}{note}", about["against"], ours.get(key), value, scale=scale)
     for group, pairs in groups.items():
         table.compare_all(f"{folder.name}: {group.removesuffix('.')}s", about["against"], pairs)
 

@@ -7,21 +7,20 @@ LIMIT = 1e-5
 ZERO = 1e-6
 
 
-def difference(ours, theirs):
-    """max|a − b| / max|b| in float64; infinite if the shapes differ or a value is not a number."""
-    if ours is None or ours.shape != theirs.shape:
-        return math.inf
-    ours, theirs = ours.double(), theirs.double()
-    largest, scale = float((ours - theirs).abs().max()), float(theirs.abs().max())
-    if largest == 0:
-        return 0.0
-    found = largest / scale if scale > 0 else math.inf
-    return math.inf if math.isnan(found) else found
-
-
 def largest(values):
     found = float(values.double().abs().max())
     return math.inf if math.isnan(found) else found
+
+
+def difference(ours, theirs, scale=None):
+    """max|a − b| / max|b| in float64, or beside `scale`; infinite if the shapes differ or a value is not a number."""
+    if ours is None or ours.shape != theirs.shape:
+        return math.inf
+    ours, theirs = ours.double(), theirs.double()
+    apart, scale = largest(ours - theirs), scale or largest(theirs)
+    if apart == 0:
+        return 0.0
+    return apart / scale if 0 < scale < math.inf else math.inf
 
 
 class Table:
@@ -36,8 +35,8 @@ class Table:
         self.worst = max(self.worst, (found, name))
         print(f"{'ok' if good else 'FAIL':4}  {found:8.1e}  {against:20}  {name}", flush=True)
 
-    def compare(self, name, against, ours, theirs, limit=LIMIT):
-        self.add(name, against, difference(ours, theirs), limit=limit)
+    def compare(self, name, against, ours, theirs, limit=LIMIT, scale=None):
+        self.add(name, against, difference(ours, theirs, scale), limit=limit)
 
     def compare_all(self, name, against, pairs):
         """One row for many tensors of a kind, with the name of the worst; another for each that is zero in theory."""

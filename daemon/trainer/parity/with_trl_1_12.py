@@ -107,19 +107,21 @@ def write_update(folder, rollout, number):
     tokens, slots = ~found["padding_mask"][order], ~found["padding_mask_p1"][order]
     share = tokens.numel() / tokens.sum()
     theirs = {
-        "policy_loss": found["pg_loss"], "policy_clip_fraction": found["pg_clipfrac"],
+        "policy_token_losses": found["pg_loss_max"][tokens], "value_slot_losses": found["vf_loss_max"][slots],
+        # The policy's loss alone may nearly cancel: it is a mean of whitened advantages.
+        "losses": torch.stack([found["pg_loss"], found["vf_loss"]]),
+        "policy_clip_fraction": found["pg_clipfrac"], "value_clip_fraction": found["vf_clipfrac"],
         # TRL's means of these go over padding as well, where there is nothing: here over tokens.
         "approximate_kl": found["approxkl"] * share, "entropy": found["entropy"][tokens].mean(),
         "ratio": found["ratio"][tokens].mean(),
-        "value_loss": found["vf_loss"], "value_clip_fraction": found["vf_clipfrac"],
         **{f"policy_{key}": value for key, value in step["policy_gradients"].items()},
         **{f"value_{key}": value for key, value in step["value_gradients"].items()},
         "input.log_probabilities": found["mb_logprobs"][tokens], "input.advantages": found["mb_advantage"][tokens],
         "input.values": found["mb_values"][slots], "input.returns": found["mb_return"][slots],
     }
     all_episodes = list(episodes(found))
-    # Before the first update the ratio is 1, and the mean of whitened advantages is 0.
-    zero = ["policy_loss", "approximate_kl"] if number == 0 else []
+    # Before the first update the ratio is 1.
+    zero = ["approximate_kl"] if number == 0 else []
     about = {"kind": "ppo_update", "against": TRL, "episodes": [all_episodes[row] for row in order.tolist()],
              "response_length": LENGTH, "zero": zero, **LOSSES}
     rollout.policy.load_state_dict(step["policy"])

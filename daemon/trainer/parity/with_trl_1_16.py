@@ -15,7 +15,9 @@ import transformers
 import trl
 from datasets import Dataset
 from transformers import TrainerCallback
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+from trl.kernels import chunked_logprob
 
 import cases
 from shapes import END, PADDING, fresh_policy, fresh_scorer, moved, random_rows, shape
@@ -28,7 +30,7 @@ def reward(out, architecture, size, seed, work):
     generator = torch.Generator().manual_seed(seed)
     chosen, rejected = (random_rows(5, 3, 12, config.vocab_size, generator) for _ in range(2))
     margins = [1.0, 2 / 3, 1 / 3, 0.0, 3.0]
-    for name, with_margin, centring in (("plain", False, None), ("margin", True, None), ("margin-centred", True, 0.01)):
+    for name, with_margin, centring in (("plain", False, None), ("margin", True, None), ("margin-centred", True, 0.1)):
         model = fresh_scorer(config, seed)
         rows = [{"chosen_ids": one, "rejected_ids": two} for one, two in zip(chosen, rejected)]
         if with_margin:
@@ -111,7 +113,7 @@ class BeforeTheStep(TrainerCallback):
 
 
 def sft(out, architecture, size, seed, work):
-    """One step in float64, though TRL's output matrix and the norms of transformers' Llama stay in float32."""
+    """One step in float64, of which the angles of rotary embeddings alone stay in float32, as they do in begat."""
     config = shape(architecture, size)
     generator = torch.Generator().manual_seed(seed)
     prompts, completions = (random_rows(6, 2, 9, config.vocab_size, generator) for _ in range(2))
@@ -179,8 +181,12 @@ def main():
             reward(out, architecture, size, seed, work)
             ranking(out, architecture, size, seed)
             dpo(out, architecture, size, seed, work)
-            sft(out, architecture, size, seed, work)
             generation(out, architecture, size, seed)
+        cases.in_float64(LlamaRMSNorm, "forward")
+        cases.in_float64(chunked_logprob, "_addmm_fp32", "_forward_tile", "_backward_tile")
+        cases.in_float64(chunked_logprob.ChunkedLogProbFunction, "forward", "backward")
+        for architecture in ("gpt2", "llama"):
+            sft(out, architecture, size, seed, work)
 
 
 main()
