@@ -73,6 +73,12 @@ def wait_until_all_run(daemon):
         time.sleep(0.5)
 
 
+def wait_until_all_ended(daemon):
+    """A daemon that stops leaves its stages alive, and these would stay for ever."""
+    while b'\nbegat_device_slots_busy{device="cpu"} 0\n' not in scrape(daemon, TEXT)[1]:
+        time.sleep(0.5)
+
+
 def report(programs, examples):
     with tempfile.TemporaryDirectory(prefix="begat-bench-") as home:
         home = Path(home)
@@ -89,6 +95,7 @@ def report(programs, examples):
             wait_until_all_run(daemon)
             rows = [["Prometheus text", *measure(daemon, TEXT)], ["OpenMetrics", *measure(daemon, OPENMETRICS)]]
             run([*begat, "cancel", "scrape"])
+            wait_until_all_ended(daemon)
         finally:
             daemon.stop()
             os.environ.pop("BEGAT_CONFIG")

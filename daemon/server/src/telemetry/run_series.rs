@@ -20,8 +20,8 @@ use super::sheet::Sheet;
 use super::{journal_metrics, names, seconds_of};
 
 /// Most metrics of one run that have no gauge of their own. A program of any kind may write what it likes into its
-/// journal; Prometheus pays for every name.
-const OTHER_METRICS_MAX: usize = 64;
+/// journal; Prometheus pays for every name. An evaluation beside a reference, with a rule and a reward model, has 66.
+const OTHER_METRICS_MAX: usize = 100;
 /// The longest of their names, in bytes.
 const OTHER_NAME_BYTES_MAX: usize = 100;
 
@@ -53,9 +53,9 @@ families! {
         "Energy that the GPU used while the stage had it; none on the processor.");
     LAG = Gauge("begat_stage_journal_lag_bytes", RUN, "bytes", "Bytes of the journal that the daemon has not read yet.");
     OTHER = Gauge("begat_stage_metric", ["run", "stage", "metric"], "as the stage says",
-        "Last value of a metric of the journal that has no series of its own; at most 64 a run.");
+        "Last value of a metric of the journal that has no series of its own; at most 100 a run.");
     DROPPED = Counter("begat_stage_metrics_dropped_total", [], "metrics",
-        "Metrics of journals that are not shown because their run has 64 others already, or their name is longer than 100 bytes.");
+        "Metrics of journals that are not shown because their run has 100 others already, or their name is longer than 100 bytes.");
 }
 
 /// What there is to show of a run: an attempt that is alive or ended lately, one that waits, or a result that was found.

@@ -95,7 +95,7 @@ fn write_journal(text: &mut String) {
         "
 ## What stages write into their journals
 
-The names are TRL's where TRL has one. A metric without a series of its own is shown by `begat_stage_metric`, 64 of a run at
+The names are TRL's where TRL has one. A metric without a series of its own is shown by `begat_stage_metric`, 100 of a run at
 most. `seconds/PHASE` says how many seconds went into a phase since the line before, and is summed by
 `begat_stage_phase_seconds_total`.
 ",

@@ -135,7 +135,7 @@ fn a_program_cannot_flood_prometheus() {
         ..figures()
     };
     let telemetry = busy();
-    for (count, others, dropped) in [(10, 10, 1), (1000, 64, 937), (1000, 64, 937)] {
+    for (count, others, dropped) in [(10, 10, 1), (1000, 100, 901), (1000, 100, 901)] {
         let text = telemetry.text(&all(vec![made_up(count)]));
         let found = lines_of_run(&text);
         let found = found
