@@ -1,6 +1,6 @@
 """Measures begat beside what else does the same work, and prints tables; README.md says how to read them.
 
-`bench.py [store|models|align|checkpoints|daemon ...]`: all parts, or those named. run.sh prepares what it needs.
+`bench.py [store|models|align|checkpoints|daemon|scrape ...]`: all parts, or those named. run.sh prepares what it needs.
 """
 import os
 import platform
@@ -15,10 +15,11 @@ import checkpoints
 import daemon
 import lineage
 import models
+import scrape
 import store
 from measuring import ROOT, ROUNDS, fresh, say
 
-PARTS = ("store", "models", "align", "checkpoints", "daemon")
+PARTS = ("store", "models", "align", "checkpoints", "daemon", "scrape")
 
 
 def path_of(variable):
@@ -88,6 +89,9 @@ def main():
         if "daemon" in parts:
             say("bench: the daemon")
             daemon.report(programs, data, sorted(folders["lineage"].iterdir()))
+        if "scrape" in parts:
+            say("bench: a scrape")
+            scrape.report(programs, examples)
     print(f"\nLoad at the end: {load()}. Figures of a busy machine swing; the CPU columns and the ratios swing least.")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make bench`: prepares the peers (PyTorch, transformers and TRL from PyPI, restic and jemalloc from Debian) and measures.
-# Arguments choose parts: store models align checkpoints daemon. BENCH_ROUNDS (5), BENCH_PYTHON and BENCH_PPO_PYTHON (Pythons
+# Arguments choose parts: store models align checkpoints daemon scrape. BENCH_ROUNDS (5), BENCH_PYTHON and BENCH_PPO_PYTHON (Pythons
 # that have the peers; PPO needs an older TRL), BENCH_DATA (the demo's datasets) and BENCH_WORK (room for about 5 GB) may be set.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -35,7 +35,7 @@ export BENCH_PYTHON BENCH_PPO_PYTHON
 
 echo "bench: building what is measured" >&2
 # The whole workspace, so that what `make build` made is used: fewer crates would have other features, and be built anew.
-cargo build --quiet --workspace --bins --example bench_trainer --example store_bench
+cargo build --quiet --workspace --bins --example bench_trainer --example store_bench --example many_runs
 
 if [ -z "${BENCH_DATA:-}" ]; then
 	BENCH_DATA=.begat/demo-sources

@@ -101,8 +101,3 @@ def report(programs, examples):
             os.environ.pop("BEGAT_CONFIG")
     table(f"/metrics of {LIVE} live and {FINISHED} finished runs: ms and kB of {SCRAPES} scrapes",
           ["", "median ms", "95 % ms", "kB", "runs shown"], rows)
-
-
-if __name__ == "__main__":
-    programs = Path(os.environ["BENCH_PROGRAMS"])
-    report(programs, programs / "examples")

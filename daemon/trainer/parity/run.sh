@@ -4,30 +4,16 @@
 # Pythons that have the packages already; PARITY_SEED (0) changes the random inputs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+source tests/tools/venv.sh
 folder=daemon/trainer/parity
 export PYTHONDONTWRITEBYTECODE=1
-
-# environment NAME: makes .venv-parity/NAME with the packages of requirements/NAME.txt, unless it is there.
-environment() {
-	local venv="$PWD/.venv-parity/$1" wanted="$folder/requirements/$1.txt"
-	if ! cmp -s "$wanted" "$venv/requirements.txt"; then
-		echo "parity: installing $1 into .venv-parity ($2)" >&2
-		rm -rf "$venv"
-		python3 -m venv "$venv"
-		if [ "$1" != base ]; then
-			"$PWD/.venv-parity/base/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-				>"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-		fi
-		"$venv/bin/pip" install --quiet --requirement "$wanted"
-		cp "$wanted" "$venv/requirements.txt"
-	fi
-}
 
 # python VARIABLE TRL: names the Python of an environment in VARIABLE, unless it is set.
 python() {
 	if [ -z "${!1:-}" ]; then
-		environment base "PyTorch, about 3 GB to fetch, once"
-		environment "$2" "about 100 MB to fetch, once"
+		echo "parity: looking after $2 in .venv-parity (PyTorch is about 3 GB to fetch, once)" >&2
+		python_environment .venv-parity/base "$folder/requirements/base.txt"
+		python_environment ".venv-parity/$2" "$folder/requirements/$2.txt" .venv-parity/base
 		printf -v "$1" '%s' "$PWD/.venv-parity/$2/bin/python"
 	fi
 	export "${1?}"

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use begat_trainer::contract::{StageError, StageResult, StopFlag};
 use begat_trainer::numerics::fingerprint;
-use begat_trainer::stages::{Hooks, run, serve};
+use begat_trainer::stages::{Hooks, run, say, serve};
 use begat_trainer::{device, tools};
 use clap::{Parser, Subcommand};
 
@@ -76,9 +76,7 @@ fn main() -> ExitCode {
             .map(|()| None)
             .map_err(StageError::from),
         None => {
-            eprintln!(
-                "begat-stage: no work folder: set BEGAT_WORK or name one, as in `begat-stage run FOLDER`"
-            );
+            say("no work folder: set BEGAT_WORK or name one, as in `begat-stage run FOLDER`");
             return ExitCode::from(2);
         }
     };
@@ -88,7 +86,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("begat-stage: {error}");
+            say(&error);
             ExitCode::FAILURE
         }
     }
@@ -111,7 +109,7 @@ fn run_stage(work: PathBuf) -> ExitCode {
     let stop = match StopFlag::on_signals() {
         Ok(stop) => stop,
         Err(error) => {
-            eprintln!("begat-stage: signals cannot be watched: {error}");
+            say(format_args!("signals cannot be watched: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -39,6 +39,7 @@ impl Objective for NextToken {
         };
         Ok(Outcome { loss, values })
     }
+
     fn rows(&self, units: Range<usize>, _: &Pack) -> Result<Vec<i64>> {
         let targets = self.targets_of(units)?.iter().flatten();
         Ok(rows_with_targets(targets.copied()))

@@ -212,12 +212,7 @@ impl Model {
 
     /// Final hidden states (after the last norm), one row per token of the pack: [tokens, hidden].
     pub fn hidden(&self, pack: &Pack) -> Result<Tensor> {
-        self.check(pack)?;
-        let mut state = self.embed(pack.tokens(), pack.positions())?;
-        for layer in 0..self.layer_count() {
-            state = self.layer(layer, &state, pack.positions(), &mut |qkv| qkv.attend(pack))?;
-        }
-        self.final_norm(&state)
+        self.hidden_of(pack, None)
     }
 
     /// [`Self::hidden`] for the `rows` (ascending) that are asked for, with the same bits; the others may be zeros.
@@ -225,24 +220,28 @@ impl Model {
     /// With begat's kernels a row's results depend on its own sequence only, and a row whose gradient is zero adds nothing to
     /// any sum, so what the last block does after its attention is done for those rows alone.
     pub(crate) fn hidden_at(&self, pack: &Pack, rows: &[i64]) -> Result<Tensor> {
-        let last = self.layer_count().saturating_sub(1);
         if !self.compute.has_kernels() || rows.is_empty() || rows.len() == pack.len() {
             return self.hidden(pack);
         }
-        self.check(pack)?;
         let rows = Tensor::f_from_slice(rows)?;
-        let mut state = self.embed(pack.tokens(), pack.positions())?;
-        for layer in 0..=last {
-            let wanted = (layer == last).then_some(&rows);
-            let attend = &mut |qkv: Qkv| qkv.attend(pack);
-            state = self.layer_at(layer, &state, pack.positions(), attend, wanted)?;
-        }
-        let found = self.final_norm(&state)?;
+        let found = self.hidden_of(pack, Some(&rows))?;
         let zeros = Tensor::f_zeros(
             [pack.len() as i64, found.size()[1]],
             (found.kind(), found.device()),
         )?;
         Ok(zeros.f_index_copy(0, &rows, &found)?)
+    }
+
+    /// The hidden states of these rows, one after the other, or of all.
+    fn hidden_of(&self, pack: &Pack, rows: Option<&Tensor>) -> Result<Tensor> {
+        self.check(pack)?;
+        let mut state = self.embed(pack.tokens(), pack.positions())?;
+        for layer in 0..self.layer_count() {
+            let wanted = rows.filter(|_| layer + 1 == self.layer_count());
+            let attend = &mut |qkv: Qkv| qkv.attend(pack);
+            state = self.layer_at(layer, &state, pack.positions(), attend, wanted)?;
+        }
+        self.final_norm(&state)
     }
 
     pub(crate) fn layer_count(&self) -> usize {

@@ -63,7 +63,7 @@ impl Context<'_> {
     /// Says something in the journal, which watchers see at once, and in the stage's log.
     pub(crate) fn log(&self, level: &str, message: impl Into<String>) {
         let message = message.into();
-        eprintln!("begat-stage: {level}: {message}");
+        super::say(format_args!("{level}: {message}"));
         self.journal.sink().log(level, message);
     }
 

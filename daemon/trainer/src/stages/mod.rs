@@ -1,5 +1,7 @@
 //! The stages: from a work folder with a job to its outputs.
 
+use std::io::Write;
+
 mod annotate;
 mod batches;
 mod class;
@@ -31,6 +33,12 @@ pub use run::run;
 pub use serve::serve;
 
 pub(crate) use context::Context;
+
+/// Says something on standard error, which is the stage's log. That it cannot be written, as on a full disk, is no reason to
+/// end.
+pub fn say(message: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "begat-stage: {message}");
+}
 
 /// The models here have no dropout; a recipe that asks for it must not get something else.
 fn refuse_dropout(params: &begat_schemas::OptimizationParams) -> crate::contract::StageResult<()> {

@@ -7,7 +7,7 @@ use begat_schemas::{CONTRACT, EventBody, Job, PromisedOutput, StageKind, StagePa
 
 use super::{
     Context, Hooks, annotate, class, dpo, evaluate, model_average, ppo, pretrain, reference_logps,
-    rejection_sampling, reward, sft, tokenizer,
+    rejection_sampling, reward, say, sft, tokenizer,
 };
 use crate::contract::{Journal, StageError, StageResult, WorkFolder};
 use crate::{Device, device};
@@ -19,7 +19,7 @@ pub fn run(folder: &Path, hooks: &Hooks) -> u8 {
     let journal = match Journal::open(&work.journal()) {
         Ok(journal) => journal,
         Err(error) => {
-            eprintln!("begat-stage: {error}");
+            say(&error);
             return error.exit_code();
         }
     };
@@ -28,7 +28,7 @@ pub fn run(folder: &Path, hooks: &Hooks) -> u8 {
     match end(&journal, result) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("begat-stage: {error}");
+            say(&error);
             error.exit_code()
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fixture::{Fixture, Stage, fail};
+use crate::fixture::{Fixture, Stage, fail, journal_text, prepare};
 
 fn reason(fixture: &Fixture, name: &str, stage: &Stage) -> String {
     let work = fixture.path(name);
@@ -109,4 +109,24 @@ fn a_dataset_is_no_model() {
         reason(&fixture, "no-model", &stage),
         "input `model`: expected a model, found no config.json; it holds train.jsonl, validation.jsonl"
     );
+}
+
+/// Its standard error is a file in the data folder: on a full disk what it says is lost, the work is not.
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let fixture = Fixture::new();
+    let mut stage = fixture.ppo("gpt2");
+    let rows = ["pub fn get", ""].map(|prompt| json!({"prompt": prompt}));
+    stage.inputs[2].1 = fixture.dataset("with-empty", "train", rows.into_iter());
+    let work = fixture.path("full");
+    prepare(&work, &stage, None);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_begat-stage"))
+        .env("BEGAT_WORK", &work)
+        .stderr(full.unwrap())
+        .status()
+        .unwrap();
+    let journal = journal_text(&work);
+    assert!(journal.contains("\"level\":\"warn\""), "{journal}");
+    assert!(status.success(), "{journal}");
 }

@@ -133,7 +133,7 @@ impl Sampler<'_> {
     }
 
     /// log p of the completions' tokens under another model.
-    pub(super) fn reference(
+    pub(super) fn log_probabilities(
         &self,
         model: &Model,
         episodes: &[Episode],
@@ -417,7 +417,7 @@ mod tests {
                     threads,
                     kind: Kind::Float,
                 };
-                let again = sampler.reference(&model, &one).unwrap();
+                let again = sampler.log_probabilities(&model, &one).unwrap();
                 for (episode, again) in one.iter().zip(again) {
                     assert_eq!(episode.log_probabilities, again);
                 }

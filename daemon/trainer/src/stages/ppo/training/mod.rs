@@ -1,4 +1,6 @@
-//! The loop over rollouts: figures, checkpoints, stopping, and what ends it early.
+//! The loop over rollouts: figures, checkpoints and stopping.
+
+mod checks;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,7 +14,7 @@ use super::learner::{Learner, Rates};
 use super::models::Inputs;
 use super::policy::{Policy, generates_exactly};
 use super::prompts::Prompts;
-use super::rollout::{Episode, Rollout, Sampler, not_a_number};
+use super::rollout::{Rollout, Sampler};
 use super::value::{shift, value_model};
 use crate::contract::{Checkpoint, CheckpointWriter, Companion, Snapshot, StageError, StageResult};
 use crate::data::{SideFiles, TextTokenizer};
@@ -21,8 +23,7 @@ use crate::ppo::adapted;
 use crate::stages::Context;
 use crate::stages::phases::Phases;
 use crate::stages::scoring::RewardModel;
-use crate::stages::statistics::mean;
-use crate::stages::training::{listed, trainer_options};
+use crate::stages::training::trainer_options;
 use crate::train::Trainer;
 use crate::{Stream, tensors};
 
@@ -180,7 +181,10 @@ impl<'a> Training<'a> {
     /// Trains to the end and gives the policy; whatever ends it early, the last good checkpoint is on the disk.
     pub(super) fn run(mut self) -> StageResult<Model> {
         let result = self.rollouts();
+        let began = Instant::now();
         let written = self.checkpoints.finish();
+        self.learner.phases.add("checkpoint", began);
+        self.write_seconds(BTreeMap::new());
         result.and(written)?;
         self.learner.policy.into_model()
     }
@@ -200,10 +204,10 @@ impl<'a> Training<'a> {
 
     fn one_rollout(&mut self) -> StageResult<()> {
         let rollout = self.sample()?;
-        self.stop_before_updates()?;
         let kl_coef = self.position.kl_coef();
         let experience = experience(&rollout, self.params, kl_coef);
         self.check(&rollout, &experience, kl_coef)?;
+        self.stop_before_updates()?;
         let updates = self.learn(&rollout, &experience)?;
         self.position.rollouts += 1;
         self.position.policy_updates = self.learner.policy.step();
@@ -211,9 +215,6 @@ impl<'a> Training<'a> {
         self.position.tokens += lengths.sum::<u64>();
         self.adapt(&experience.figures);
         self.write_down(&experience.figures, kl_coef, &updates);
-        if self.is_kept() {
-            self.check_drift(&rollout)?;
-        }
         self.report(&rollout)
     }
 
@@ -233,7 +234,7 @@ impl<'a> Training<'a> {
         let then = Instant::now();
         // Before they part, policy and reference are one, and so are their bits.
         let reference = if policy.has_parted() || !generates_exactly(policy.model()) {
-            self.sampler.reference(&self.reference, &episodes)?
+            self.sampler.log_probabilities(&self.reference, &episodes)?
         } else {
             let own = episodes.iter().map(|one| one.log_probabilities.clone());
             own.collect()
@@ -265,77 +266,6 @@ impl<'a> Training<'a> {
             self.checkpoints.submit_last(snapshot)?;
         }
         Err(StageError::Interrupted { step })
-    }
-
-    /// Refuses what nothing can be learned from: numbers that are none, and a policy that ran away.
-    fn check(&self, rollout: &Rollout, experience: &Experience, kl_coef: f64) -> StageResult<()> {
-        if let Some((episode, what)) = not_a_number(rollout) {
-            let completion = self.tokenizer.decode(episode.completion())?;
-            return Err(StageError::Row {
-                place: self.prompts.place(episode.prompt).to_owned(),
-                problem: format!(
-                    "{what} after step {}; its completion: {completion:?}",
-                    self.step()
-                ),
-            });
-        }
-        let (kl, most) = (experience.figures.kl, self.params.max_kl);
-        // Written so that a divergence that is no number is refused as well.
-        if kl <= most {
-            return Ok(());
-        }
-        let figures = figures::of_rollout(&experience.figures, kl_coef);
-        self.emit(self.step(), &figures, None);
-        Err(StageError::Broken {
-            step: self.step(),
-            what: format!(
-                "the divergence from the reference is {kl:.2} nats a sequence, above max_kl = {most},"
-            ),
-            batch: self.places(rollout.episodes.iter()),
-        })
-    }
-
-    /// Whether what the policy is now may be kept: as a checkpoint, or as the stage's result.
-    fn is_kept(&self) -> bool {
-        let (every, done) = (
-            self.context.job.execution.save_steps,
-            self.position.rollouts,
-        );
-        let is_due = every > 0 && done.is_multiple_of(every);
-        is_due || done == self.params.rollouts() || self.context.stop.is_set()
-    }
-
-    /// Refuses to keep a policy that its last updates carried away from the one that sampled the rollout: the next rollout,
-    /// which would tell, comes after the checkpoint, or never. The mean of log π_old − log π over samples of π_old is
-    /// an unbiased estimate of KL(π_old ‖ π).
-    fn check_drift(&self, rollout: &Rollout) -> StageResult<()> {
-        let policy = &self.learner.policy;
-        if !policy.has_parted() {
-            return Ok(());
-        }
-        let now = self.sampler.reference(policy.model(), &rollout.episodes)?;
-        let drifts = rollout.episodes.iter().zip(&now).map(|(episode, now)| {
-            let pairs = episode.log_probabilities.iter().zip(now);
-            pairs
-                .map(|(old, new)| f64::from(*old) - f64::from(*new))
-                .sum::<f64>()
-        });
-        let (drift, most) = (mean(drifts), self.params.max_kl);
-        if drift <= most {
-            return Ok(());
-        }
-        Err(StageError::Broken {
-            step: self.step(),
-            what: format!(
-                "the divergence of the policy from what it was before this rollout's updates is {drift:.2} nats a sequence, \
-                 above max_kl = {most},"
-            ),
-            batch: self.places(rollout.episodes.iter()),
-        })
-    }
-
-    fn places<'e>(&self, episodes: impl Iterator<Item = &'e Episode>) -> String {
-        listed(episodes.map(|one| self.prompts.place(one.prompt).to_owned()))
     }
 
     /// All updates of a rollout; each epoch takes its episodes in an order of its own.
@@ -441,10 +371,17 @@ impl<'a> Training<'a> {
             self.show(rollout)?;
         }
         let is_last = done == self.params.rollouts();
-        if self.context.stop.is_set() && !is_last {
+        let stops = self.context.stop.is_set() && !is_last;
+        let saves = due(execution.save_steps);
+        if stops || saves || is_last {
+            let began = Instant::now();
+            self.check_drift(rollout)?;
+            self.learner.phases.add("scoring", began);
+        }
+        if stops {
             return self.interrupt();
         }
-        if due(execution.save_steps) {
+        if saves {
             let began = Instant::now();
             let snapshot = self.snapshot()?;
             if self.checkpoints.submit(snapshot)? {
@@ -463,14 +400,19 @@ impl<'a> Training<'a> {
         let rollouts = self.position.rollouts - before;
         let episodes = rollouts as f64 * f64::from(self.params.rollout_batch_size);
         if seconds > 0.0 {
-            let mut values = self.learner.phases.take();
-            values.insert("eps".to_owned(), Metric(episodes / seconds));
-            self.context.journal.emit(EventBody::Metrics {
-                step: self.step(),
-                values,
-                fingerprint: None,
-            });
+            let rate = Metric(episodes / seconds);
+            self.write_seconds(BTreeMap::from([("eps".to_owned(), rate)]));
         }
+    }
+
+    /// Writes down where the seconds went since this was last done, and `values` beside.
+    fn write_seconds(&mut self, mut values: BTreeMap<String, Metric>) {
+        values.extend(self.learner.phases.take());
+        self.context.journal.emit(EventBody::Metrics {
+            step: self.step(),
+            values,
+            fingerprint: None,
+        });
     }
 
     /// The first episode, for a person.
