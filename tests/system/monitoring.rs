@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 const SCALE: f64 = 0.1;
 const GPT: &str = "configs/recipes/test/align-gpt.toml";
 const LLAMA: &str = "configs/recipes/test/align-llama.toml";
+const LONG: &str = "configs/recipes/test/gpt.toml";
 const FAILS: &str = "name = \"test-align-llama\"\n[stages.fails]\nkind = \"command\"\nsource = [\"fails.sh\"]\n\
                      argv = [\"sh\", \"fails.sh\"]\noutputs = { out = \"files\" }\n";
 
@@ -169,6 +170,7 @@ fn happenings(home: &Home, prometheus: &Server, inbox: &Path) {
     add_test_data(home);
     both(&cli);
     fails(home);
+    goes_on(&cli, prometheus);
     let gpt = cli.json(["launch", GPT, "--follow"]);
     let tokenizer = gpt["stages"][0]["run"].as_str().unwrap();
     cli.json(["reproduce", tokenizer]);
@@ -219,6 +221,20 @@ fn both(cli: &Cli) {
     processes::signal(stage, Signal::KILL);
     assert!(gpt.wait().unwrap().success());
     assert!(llama.wait().unwrap().success());
+}
+
+/// A stage that lives until a rule has said how long it has still to go: those of the recipes may end between two scrapes.
+fn goes_on(cli: &Cli, prometheus: &Server) {
+    let steps = "stages.pretrain.max_steps=100000";
+    let launch = cli.json(["launch", LONG, "--set", steps]);
+    wait_for("an estimate of the time left", || {
+        let left = "instance_run_stage:begat_stage_remaining_seconds:estimate > 0";
+        (!numbers_at(prometheus, left).is_empty()).then_some(())
+    });
+    let stages = launch["stages"].as_array().unwrap().iter();
+    let mut stages = stages.filter(|stage| stage["stage"] == "pretrain");
+    let run = stages.next().unwrap()["run"].as_str().unwrap();
+    cli.ok(["cancel", run]);
 }
 
 /// A launch whose only stage fails, of a recipe that the boards compare.

@@ -43,19 +43,34 @@ pub fn usage(parents: &[Process]) -> BTreeMap<u32, Usage> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
     use super::super::process::identify;
     use super::*;
 
     #[test]
-    fn the_own_session_uses_something() {
-        let session = rustix::process::getsid(None).unwrap().as_raw_pid() as u32;
-        let Some(mut parent) = identify(session) else {
-            // The session's first process may be gone; then there is nobody to ask for.
-            return;
-        };
+    fn a_session_uses_what_its_processes_use() {
+        // It works for longer than a tick, says so, and then waits to be ended.
+        let works = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; echo done; read end";
+        let mut child = Command::new("setsid")
+            .args(["sh", "-c", works])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut said).unwrap();
+        let mut parent = identify(child.id()).unwrap();
         let found = usage(std::slice::from_ref(&parent));
-        assert!(found[&session].memory_bytes > 1 << 20, "{found:?}");
         parent.start_ticks = u64::MAX;
-        assert_eq!(usage(&[parent]), BTreeMap::new());
+        let of_another = usage(&[parent]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let own = found[&child.id()];
+        assert!(own.memory_bytes > 1 << 16, "{found:?}");
+        assert!(own.cpu_seconds > 0.0, "{found:?}");
+        assert_eq!(of_another, BTreeMap::new());
     }
 }
