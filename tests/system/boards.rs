@@ -123,7 +123,9 @@ impl Filled<'_> {
     /// The expression with every variable filled in; those that choose among runs choose all.
     pub fn fill(&self, expression: &str) -> String {
         let mut filled = expression.to_owned();
+        let milliseconds = milliseconds(self.rate_interval).to_string();
         for (name, value) in [
+            ("$__rate_interval_ms", milliseconds.as_str()),
             ("$__rate_interval", self.rate_interval),
             ("$__range", self.range),
             ("$left", self.sides[0]),
@@ -141,6 +143,17 @@ impl Filled<'_> {
         );
         filled
     }
+}
+
+/// A duration of one unit, such as `6s` or `1m`.
+fn milliseconds(duration: &str) -> u64 {
+    let (number, unit) = duration.split_at(duration.len() - 1);
+    let unit = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        other => panic!("{duration}: no unit {other}"),
+    };
+    number.parse::<u64>().unwrap() * unit
 }
 
 /// The query of a board's variable: what is asked, and the label whose values are wanted where it asks for such.

@@ -28,7 +28,7 @@ impl Watched {
         let webhook = Webhook::new();
         let daemon = home.start();
         monitoring.target("begatd", Some(&home.endpoint().0));
-        let alertmanager = monitoring.alertmanager(webhook.url(), TOKEN, test)?;
+        let alertmanager = monitoring.alertmanager(&webhook.url(), TOKEN, test)?;
         let prometheus = monitoring.prometheus(&home.path().join("samples"));
         wait_for("the first scrape", || {
             let up = prometheus.instant("up{job=\"begatd\"} == 1", None);

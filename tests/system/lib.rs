@@ -12,15 +12,18 @@ mod data;
 mod home;
 pub mod http;
 pub mod kills;
+mod listener;
 pub mod monitors;
 pub mod processes;
 pub mod random;
+pub mod tmux;
 mod webhook;
 
 pub use binaries::{debian_tool, example, not_run, program, root};
 pub use cli::{Answer, Cli};
 pub use data::{add_test_data, write_rows};
 pub use home::{Daemon, Home};
+pub use listener::{Listener, Request};
 pub use webhook::{Page, Webhook};
 
 use std::time::{Duration, Instant};

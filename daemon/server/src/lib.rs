@@ -13,6 +13,7 @@ mod executor;
 mod generate;
 pub mod http;
 mod inbox;
+pub mod otlp;
 pub mod parent;
 mod reproduce;
 mod scheduler;

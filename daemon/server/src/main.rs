@@ -3,11 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use begatd::config::{Config, ConfigError, Environment, LogFormat, RawConfig, read_file, resolve};
+use begatd::config::{
+    Config, ConfigError, Environment, LogFormat, OtlpEnvironment, RawConfig, read_file, resolve,
+};
 use begatd::engine::Engine;
-use begatd::{dashboards, engine, http, parent, telemetry};
+use begatd::{dashboards, engine, http, otlp, parent, telemetry};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long the last telling of OpenTelemetry may take when the daemon stops.
+const LAST_EXPORT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Stores checkpoints by content, runs training recipes, and records who begat whom.
 #[derive(Parser)]
@@ -160,6 +166,7 @@ fn environment() -> Result<Environment, Failure> {
         gpus: (0..=255)
             .filter(|gpu| Path::new(&format!("/dev/nvidia{gpu}")).exists())
             .collect(),
+        otlp: OtlpEnvironment::read(|name| std::env::var(name).ok()),
         executable: std::env::current_exe()?,
     })
 }
@@ -183,14 +190,28 @@ fn serve(config: Config) -> Result<(), Failure> {
         .build()?;
     let served = runtime.block_on(async {
         let engine = Engine::open(config).await?;
+        let exporter = exporter(&engine);
         let shutdown = shutdown()?;
         let served = http::serve(engine.clone(), shutdown).await;
+        if let Some((stop, task)) = exporter {
+            stop.cancel();
+            // A collector that does not answer must not keep a stopped daemon.
+            let _ = tokio::time::timeout(LAST_EXPORT, task).await;
+        }
         engine.stop().await;
         served.map(|()| engine).map_err(Failure::from)
     });
     // Requests that hang on to the engine must not keep a stopped daemon.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     served.map(Engine::close)
+}
+
+/// Sends OpenTelemetry until it is told to stop, if it is wanted.
+fn exporter(engine: &Engine) -> Option<(CancellationToken, tokio::task::JoinHandle<()>)> {
+    let config = engine.config().otlp.clone()?;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(otlp::export(engine.clone(), config, stop.clone()));
+    Some((stop, task))
 }
 
 fn shutdown() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {

@@ -55,14 +55,14 @@ fn try_begin(shared: &Shared, start: &Start) -> Result<Arc<Live>, Refused> {
         .live
         .get(start.attempt)
         .unwrap_or_else(|| Arc::new(live));
-    live.launches
-        .lock()
-        .extend(shared.launches_of(start.task.run)?);
     let (held, from_step) = match make_ready(shared, start) {
         Ok(ready) => ready,
         Err(reason) => return Err(refuse(shared, start, reason)?),
     };
     shared.live.insert(Arc::clone(&live));
+    live.launches
+        .lock()
+        .extend(shared.launches_of(start.task.run)?);
     live.set_state(RunState::Running);
     *live.process.lock() = Some(held.process.clone());
     let mut records = first_records(shared, start, from_step)?;

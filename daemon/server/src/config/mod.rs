@@ -6,6 +6,7 @@
 
 mod daemons;
 mod file;
+mod otlp;
 mod raw;
 mod resolve;
 
@@ -17,7 +18,8 @@ use begat_schemas::RefName;
 use begat_schemas::api::PrometheusTargets;
 
 pub use file::read_file;
-pub use raw::{RawConfig, RawDaemon, RawInbox, RawLog, RawPrometheus, RawSlots};
+pub use otlp::{OtlpConfig, OtlpEnvironment};
+pub use raw::{RawConfig, RawDaemon, RawInbox, RawLog, RawOtlp, RawPrometheus, RawSlots};
 pub use resolve::{Environment, resolve};
 
 /// What the daemon runs by.
@@ -49,6 +51,8 @@ pub struct Config {
     pub inbox: Vec<InboxFolder>,
     /// Other daemons that a Prometheus which asks this one is told of.
     pub daemons: Vec<PrometheusTargets>,
+    /// Where OpenTelemetry is sent to, if anywhere.
+    pub otlp: Option<OtlpConfig>,
     /// What is logged, and how.
     pub log: LogConfig,
 }

@@ -31,6 +31,8 @@ pub struct RawConfig {
     pub inbox: Vec<RawInbox>,
     /// Monitoring.
     pub prometheus: RawPrometheus,
+    /// OpenTelemetry.
+    pub otlp: RawOtlp,
     /// Logging.
     pub log: RawLog,
 }
@@ -75,6 +77,16 @@ pub struct RawDaemon {
     /// Labels that its series get.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+/// `[otlp]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOtlp {
+    /// A collector, such as `http://127.0.0.1:4318`.
+    pub endpoint: Option<String>,
+    /// Seconds between two tellings.
+    pub interval_seconds: Option<f64>,
 }
 
 /// `[log]`.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use begat_schemas::{RefName, THREADS_MAX};
 
-use super::{Config, ConfigError, InboxFolder, LogConfig, RawConfig, RawInbox, Slots};
+use super::{
+    Config, ConfigError, InboxFolder, LogConfig, OtlpEnvironment, RawConfig, RawInbox, Slots,
+};
 
 /// What the process finds around itself.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,8 @@ pub struct Environment {
     pub cores: u32,
     /// CUDA ordinals of the GPUs that the system shows.
     pub gpus: Vec<u32>,
+    /// OpenTelemetry's own variables.
+    pub otlp: OtlpEnvironment,
     /// This program.
     pub executable: PathBuf,
 }
@@ -77,6 +81,7 @@ pub fn resolve(sources: &[RawConfig], environment: &Environment) -> Result<Confi
         resume_pauses: RESUME_PAUSES.to_vec(),
         inbox: inboxes(sources, environment)?,
         daemons: super::daemons::daemons(sources)?,
+        otlp: super::otlp::otlp(sources, &environment.otlp)?,
         log: LogConfig {
             format: first(sources, |raw| raw.log.format).unwrap_or_default(),
             level: first(sources, |raw| raw.log.level.clone()).unwrap_or_else(|| "info".to_owned()),

@@ -172,7 +172,6 @@ impl Driver {
                     self.shared.store.put_bytes(&bytes)?;
                     self.shared.store.commit()?;
                 }
-                Record::StageRun { launch, run, .. } => self.note_launch(*launch, *run)?,
                 Record::AttemptState { attempt, state, .. } => {
                     if let Some(live) = self.shared.live.get(*attempt) {
                         live.set_state(*state);
@@ -183,7 +182,11 @@ impl Driver {
             kept.push(record);
         }
         let found: Vec<_> = kept.iter().filter_map(found).collect();
+        let used: Vec<_> = kept.iter().filter_map(used).collect();
         self.shared.record(kept)?;
+        for (launch, run) in used {
+            self.note_launch(launch, run)?;
+        }
         self.tell_found(found);
         Ok(())
     }
@@ -200,6 +203,8 @@ impl Driver {
         }
     }
 
+    /// Shows a launch at a run that is alive. One that is just beginning reads its launches from the ledger once it can be
+    /// found among the live ones; so this comes after the record, and none is missed.
     fn note_launch(&self, launch: LaunchId, run: RunId) -> Result<(), EngineError> {
         if let Some(live) = self.shared.live.of_run(run)
             && let Some(entry) = self.shared.ledger.launch(launch)?
@@ -268,6 +273,13 @@ fn found(record: &Record) -> Option<(LaunchId, StageName, RunId)> {
             found: true,
             ..
         } => Some((*launch, stage.clone(), *run)),
+        _ => None,
+    }
+}
+
+fn used(record: &Record) -> Option<(LaunchId, RunId)> {
+    match record {
+        Record::StageRun { launch, run, .. } => Some((*launch, *run)),
         _ => None,
     }
 }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use begat_ledger::journal::{Decoded, Decoder, Summary};
 use begat_schemas::{AttemptId, Device, LaunchId, Purpose, RecipeName, RunId, RunState, StageName};
 
+use prometheus::proto::MetricFamily;
+
 use super::{Engine, EngineError, Shared};
 use crate::attempts::{Live, Source, source_of};
 use crate::executor::{Usage, usage};
 use crate::scheduler::Waiting;
 use crate::telemetry::{
-    Figures, FleetFigures, HostFigures, RunFigures, RuntimeFigures, StoreFigures, Telemetry,
+    Exemplars, Figures, FleetFigures, HostFigures, RunFigures, RuntimeFigures, StoreFigures,
+    Telemetry,
 };
 
 const PIECE_BYTES: usize = 256 << 10;
@@ -43,6 +46,17 @@ impl Engine {
             })
         })
         .await
+    }
+}
+
+impl Engine {
+    /// All metrics as they stand now, as families with their samples.
+    pub(crate) async fn metric_families(
+        &self,
+    ) -> Result<(Vec<MetricFamily>, Exemplars), EngineError> {
+        let runtime = RuntimeFigures::read(&self.shared.runtime);
+        self.run_blocking(move |shared| Ok(shared.telemetry.families(&shared.figures(runtime)?)))
+            .await
     }
 }
 

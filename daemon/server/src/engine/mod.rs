@@ -17,6 +17,7 @@ mod roster;
 mod runs;
 mod shared;
 mod tally;
+mod traces;
 mod trees;
 
 use std::sync::Arc;

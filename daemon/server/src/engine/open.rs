@@ -16,6 +16,7 @@ use super::{Engine, EngineError, Inner, Shared, place};
 use crate::attempts::{LiveTable, Tail};
 use crate::config::Config;
 use crate::executor::LocalExecutor;
+use crate::otlp::Spans;
 use crate::reproduce;
 use crate::scheduler::{Event, Reason, Restored, Scheduler, Slots, Task};
 use crate::telemetry::Gpus;
@@ -69,6 +70,7 @@ fn open(
         journals: Default::default(),
         telemetry: Default::default(),
         gpus: Gpus::open(),
+        spans: Spans::new(config.otlp.is_some()),
         roster: Default::default(),
         scheduled: Default::default(),
         checked: Default::default(),

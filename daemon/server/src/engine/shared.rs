@@ -18,6 +18,7 @@ use super::tally::Tally;
 use crate::attempts::{JournalWatch, LiveTable};
 use crate::config::Config;
 use crate::executor::Executor;
+use crate::otlp::Spans;
 use crate::scheduler::{Event, SchedulerFigures};
 use crate::telemetry::{Gpus, Telemetry};
 use crate::work::Cache;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) journals: JournalWatch,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) gpus: Gpus,
+    /// Spans for whoever follows by OpenTelemetry.
+    pub(super) spans: Spans,
     pub(super) roster: Roster,
     /// How queue and slots stood after the driver's last message.
     pub(super) scheduled: Mutex<SchedulerFigures>,

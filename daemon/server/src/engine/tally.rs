@@ -10,7 +10,7 @@ use crate::telemetry::Outcome;
 /// What a record means to those who count.
 #[derive(Debug)]
 pub(super) enum Tally {
-    Ended(RunId, Outcome),
+    Ended(AttemptId, Outcome),
     Resumed(RunId),
     Reproduced(ReproduceState),
     Opened(LaunchId, RecipeName),
@@ -22,10 +22,8 @@ impl Tally {
     /// What is to be counted of the record, if anything.
     pub(super) fn of(record: &Record) -> Option<Self> {
         Some(match record {
-            Record::AttemptEnded { attempt, end } => Self::Ended(attempt.run, outcome(end.state)?),
-            Record::AttemptState { attempt, state, .. } => {
-                Self::Ended(attempt.run, outcome(*state)?)
-            }
+            Record::AttemptEnded { attempt, end } => Self::Ended(*attempt, outcome(end.state)?),
+            Record::AttemptState { attempt, state, .. } => Self::Ended(*attempt, outcome(*state)?),
             Record::AttemptResumed { attempt, .. } => Self::Resumed(attempt.run),
             Record::ReproductionVerdict { verdict, .. } => match verdict.state {
                 ReproduceState::Running => return None,
@@ -62,17 +60,23 @@ impl Shared {
     fn try_count(&self, tally: Tally) -> Result<(), EngineError> {
         let work = self.telemetry.work();
         match tally {
-            Tally::Ended(run, outcome) => work.ended(self.kind_of(run)?, outcome),
+            Tally::Ended(attempt, outcome) => {
+                work.ended(self.kind_of(attempt.run)?, outcome);
+                self.trace_attempt(attempt)?;
+            }
             Tally::Resumed(run) => work.resumed(self.kind_of(run)?),
             Tally::Reproduced(state) => work.reproduced(state),
             Tally::Opened(launch, recipe) => self.roster.open(launch, recipe),
             Tally::Reopened(launch) => self.list_launch(launch)?,
-            Tally::Closed(launch) => self.roster.close(launch),
+            Tally::Closed(launch) => {
+                self.roster.close(launch);
+                self.trace_launch(launch)?;
+            }
         }
         Ok(())
     }
 
-    fn kind_of(&self, run: RunId) -> Result<StageKind, EngineError> {
+    pub(super) fn kind_of(&self, run: RunId) -> Result<StageKind, EngineError> {
         if let Some(kind) = self.live.kind_of(run) {
             return Ok(kind);
         }
@@ -94,6 +98,7 @@ impl Shared {
         };
         let seconds = seconds.map_or(0.0, |end| end.seconds);
         self.telemetry.work().memoised(self.kind_of(run)?, seconds);
+        self.trace_found(launch, &stage, run)?;
         self.list_found(launch, stage, run)
     }
 
@@ -125,7 +130,7 @@ impl Shared {
     }
 
     /// The attempt whose outputs are the run's.
-    fn official(&self, run: RunId) -> Result<Option<AttemptId>, EngineError> {
+    pub(super) fn official(&self, run: RunId) -> Result<Option<AttemptId>, EngineError> {
         let entry = self.ledger.run(run)?;
         let number = entry.and_then(|entry| entry.output_attempt);
         Ok(number.map(|number| AttemptId { run, number }))

@@ -16,6 +16,7 @@ mod journal_metrics;
 pub mod logs;
 mod names;
 mod openmetrics;
+mod otlp_series;
 mod process_series;
 mod run_series;
 mod sheet;
@@ -36,15 +37,16 @@ pub use gpu::{GpuReading, Gpus};
 pub use host_series::{HostFigures, RuntimeFigures};
 pub use http_series::{HttpSeries, InFlight};
 pub use inbox_series::{DropOutcome, InboxSeries};
-pub use openmetrics::OPENMETRICS_FORMAT;
+pub use openmetrics::{Exemplars, OPENMETRICS_FORMAT};
+pub use otlp_series::OtlpSeries;
 pub use run_series::RunFigures;
+pub(crate) use run_series::purpose_name;
 pub use step_series::StepSeries;
 pub use store_series::StoreFigures;
 pub use table::table;
 pub use work_series::{Outcome, WorkSeries};
 
 use family::families;
-use openmetrics::Exemplars;
 use run_series::RunSeries;
 use sheet::Sheet;
 
@@ -59,6 +61,7 @@ pub struct Telemetry {
     registry: Registry,
     http: HttpSeries,
     inbox: InboxSeries,
+    otlp: OtlpSeries,
     work: WorkSeries,
     steps: StepSeries,
     /// Held while a scrape is written, so that two at once do not forget each other's runs half-way.
@@ -96,6 +99,7 @@ impl Telemetry {
         Self {
             http: HttpSeries::new(&registry),
             inbox: InboxSeries::new(&registry),
+            otlp: OtlpSeries::new(&registry),
             work: WorkSeries::new(&registry),
             steps: StepSeries::default(),
             runs: Mutex::new(RunSeries::new(&registry)),
@@ -113,6 +117,11 @@ impl Telemetry {
         &self.inbox
     }
 
+    /// The series of what is sent by OTLP.
+    pub fn otlp(&self) -> &OtlpSeries {
+        &self.otlp
+    }
+
     /// What happens to attempts.
     pub fn work(&self) -> &WorkSeries {
         &self.work
@@ -126,17 +135,18 @@ impl Telemetry {
     /// All metrics in Prometheus's text form.
     pub fn text(&self, figures: &Figures) -> String {
         TextEncoder::new()
-            .encode_to_string(&self.gather(figures).0)
+            .encode_to_string(&self.families(figures).0)
             .expect("every family has a sample and writing to a string cannot fail")
     }
 
     /// All metrics in OpenMetrics text, with exemplars.
     pub fn openmetrics(&self, figures: &Figures) -> String {
-        let (families, exemplars) = self.gather(figures);
+        let (families, exemplars) = self.families(figures);
         openmetrics::encode(&families, &exemplars)
     }
 
-    fn gather(&self, figures: &Figures) -> (Vec<MetricFamily>, Exemplars) {
+    /// All families with their samples, sorted by name, and the exemplars of histograms.
+    pub fn families(&self, figures: &Figures) -> (Vec<MetricFamily>, Exemplars) {
         let mut sheet = Sheet::default();
         let contract = CONTRACT.to_string();
         sheet.put(&BUILD, &[env!("CARGO_PKG_VERSION"), &contract], 1.0);

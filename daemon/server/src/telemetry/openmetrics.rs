@@ -29,7 +29,8 @@ impl Exemplars {
         self.0.insert((name.to_owned(), labels), exemplars);
     }
 
-    fn of(&self, name: &str, metric: &Metric) -> &[Option<Exemplar>] {
+    /// Those of one histogram, bucket by bucket.
+    pub fn of(&self, name: &str, metric: &Metric) -> &[Option<Exemplar>] {
         let labels = metric.get_label().iter();
         let labels = labels.map(|pair| pair.value().to_owned()).collect();
         self.0

@@ -202,10 +202,7 @@ impl Remembered {
 }
 
 fn write_identity(sheet: &mut Sheet, figures: &RunFigures, [run, stage]: [&str; 2]) {
-    let purpose = match figures.purpose {
-        Purpose::Launch => "launch",
-        Purpose::Reproduce => "reproduction",
-    };
+    let purpose = purpose_name(figures.purpose);
     sheet.put(&INFO, &[run, stage, figures.kind.name(), purpose], 1.0);
     sheet.put(&STATE, &[run, stage, figures.state.name()], 1.0);
     for (launch, recipe) in &figures.launches {
@@ -261,4 +258,12 @@ fn newest_attempts(figures: &[RunFigures]) -> BTreeMap<RunId, &RunFigures> {
         }
     }
     newest
+}
+
+/// The word for why an attempt was made.
+pub(crate) const fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Launch => "launch",
+        Purpose::Reproduce => "reproduction",
+    }
 }

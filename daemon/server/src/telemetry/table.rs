@@ -6,7 +6,7 @@ use super::family::Family;
 use super::journal_metrics::{JournalMetric, SECTIONS};
 use super::{
     FAMILIES, fleet_series, gpu, host_series, http_series, inbox_series, journal_metrics,
-    process_series, run_series, step_series, store_series, work_series,
+    otlp_series, process_series, run_series, step_series, store_series, work_series,
 };
 
 const HEAD: &str = "# Metrics
@@ -42,7 +42,12 @@ const GROUPS: [(&str, &[&[Family]]); 7] = [
     ("Store", &[store_series::FAMILIES]),
     (
         "Daemon",
-        &[FAMILIES, http_series::FAMILIES, inbox_series::FAMILIES],
+        &[
+            FAMILIES,
+            http_series::FAMILIES,
+            inbox_series::FAMILIES,
+            otlp_series::FAMILIES,
+        ],
     ),
     ("Process", &[process_series::FAMILIES]),
     ("Host and runtime", &[host_series::FAMILIES]),

@@ -80,7 +80,7 @@ fn a_slow_step_is_named_by_its_bucket() {
 /// What is declared, what is shown and what the table says are the same.
 #[test]
 fn every_family_is_declared_once_and_shown() {
-    let (families, _) = busy().gather(&all(vec![figures()]));
+    let (families, _) = busy().families(&all(vec![figures()]));
     let mut declared = BTreeMap::new();
     for family in table::all() {
         let before = declared.insert(family.name, family);

@@ -1,0 +1,283 @@
+//! Sends metrics and spans at every turn, and once more at the end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use begat_schemas::Time;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use parking_lot::Mutex;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::resource::Resource;
+use super::sending::{Sender, Sent};
+use super::{metrics, value};
+use crate::config::OtlpConfig;
+use crate::engine::Engine;
+
+/// Spans that wait for a collector; beyond these the oldest are dropped.
+const QUEUE_MAX: usize = 4096;
+/// Spans in one request.
+const BATCH_MAX: usize = 512;
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// The figures of `/metrics`.
+    Metrics,
+    /// Spans of launches and stages.
+    Traces,
+}
+
+impl Signal {
+    /// Its name in URLs and series.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+        }
+    }
+}
+
+/// Spans that wait to be sent; nobody waits for them.
+#[derive(Debug, Clone, Default)]
+pub struct Spans(Option<Arc<Mutex<Queue>>>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    spans: VecDeque<Span>,
+    /// How many left before the first of these, sent or dropped.
+    gone: u64,
+}
+
+impl Queue {
+    fn drop_first(&mut self, count: usize) {
+        self.gone += self.spans.drain(..count).count() as u64;
+    }
+}
+
+impl Spans {
+    /// A queue if spans are wanted, else one that holds nothing.
+    pub fn new(wanted: bool) -> Self {
+        Self(wanted.then(Arc::default))
+    }
+
+    /// Whether spans are wanted; making them costs something.
+    pub fn are_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Adds spans, and says how many old ones had to make room.
+    pub fn push(&self, spans: impl IntoIterator<Item = Span>) -> usize {
+        let Some(queue) = &self.0 else {
+            return 0;
+        };
+        let mut queue = queue.lock();
+        queue.spans.extend(spans);
+        let dropped = queue.spans.len().saturating_sub(QUEUE_MAX);
+        queue.drop_first(dropped);
+        dropped
+    }
+
+    /// The first of them, and how many will have left once these did.
+    fn batch(&self) -> (Vec<Span>, u64) {
+        let Some(queue) = &self.0 else {
+            return (Vec::new(), 0);
+        };
+        let queue = queue.lock();
+        let batch: Vec<Span> = queue.spans.iter().take(BATCH_MAX).cloned().collect();
+        let end = queue.gone + batch.len() as u64;
+        (batch, end)
+    }
+
+    /// A batch is done with; some of it may have made room meanwhile.
+    fn done(&self, end: u64) {
+        if let Some(queue) = &self.0 {
+            let mut queue = queue.lock();
+            let left = usize::try_from(end.saturating_sub(queue.gone)).unwrap_or(usize::MAX);
+            let left = left.min(queue.spans.len());
+            queue.drop_first(left);
+        }
+    }
+}
+
+/// Sends until `stop`, and once more then.
+pub async fn export(engine: Engine, config: OtlpConfig, stop: CancellationToken) {
+    let sender = match Sender::new(&config) {
+        Ok(sender) => sender,
+        Err(error) => {
+            tracing::error!("nothing is sent to {}: {error}", config.endpoint);
+            return;
+        }
+    };
+    tracing::info!("metrics and traces are sent to {}", config.endpoint);
+    let mut exporter = Exporter {
+        resource: Resource::new(&config.resource),
+        began: Time::now(),
+        not_before: Instant::now(),
+        troubled: [false; 2],
+        engine,
+        sender,
+    };
+    let mut turns = tokio::time::interval(config.interval);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let ending = tokio::select! {
+            _ = turns.tick() => false,
+            () = stop.cancelled() => true,
+        };
+        if Instant::now() >= exporter.not_before {
+            exporter.turn().await;
+        }
+        if ending {
+            return;
+        }
+    }
+}
+
+struct Exporter {
+    engine: Engine,
+    sender: Sender,
+    resource: Resource,
+    began: Time,
+    /// When the collector wants to hear again.
+    not_before: Instant,
+    /// Whether the last request of each signal did not go through: said once, not at every turn.
+    troubled: [bool; 2],
+}
+
+impl Exporter {
+    async fn turn(&mut self) {
+        if self.tell_metrics().await {
+            self.tell_spans().await;
+        }
+    }
+
+    /// Whether the collector answered.
+    async fn tell_metrics(&mut self) -> bool {
+        let (families, exemplars) = match self.engine.metric_families().await {
+            Ok(gathered) => gathered,
+            Err(error) => {
+                tracing::warn!("no metrics to send: {error}");
+                return true;
+            }
+        };
+        let request = metrics::request(
+            &self.resource,
+            &families,
+            &exemplars,
+            self.began,
+            Time::now(),
+        );
+        let sent = self.sender.send(Signal::Metrics, &request).await;
+        self.heard(Signal::Metrics, sent)
+    }
+
+    async fn tell_spans(&mut self) {
+        let spans = self.engine.spans().clone();
+        loop {
+            let (batch, end) = spans.batch();
+            if batch.is_empty() {
+                return;
+            }
+            let sent = self
+                .sender
+                .send(Signal::Traces, &self.spans_request(batch))
+                .await;
+            if !self.heard(Signal::Traces, sent) {
+                return;
+            }
+            spans.done(end);
+        }
+    }
+
+    fn spans_request(&self, spans: Vec<Span>) -> ExportTraceServiceRequest {
+        ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(self.resource.message()),
+                scope_spans: vec![ScopeSpans {
+                    scope: Some(value::scope()),
+                    spans,
+                    ..ScopeSpans::default()
+                }],
+                ..ResourceSpans::default()
+            }],
+        }
+    }
+
+    /// Counts and says what became of a request; whether the collector is done with it.
+    fn heard(&mut self, signal: Signal, sent: Sent) -> bool {
+        let (outcome, problem) = match &sent {
+            Sent::Accepted { complaint } => ("accepted", complaint.clone()),
+            Sent::Refused(problem) => ("refused", Some(problem.clone())),
+            Sent::Later(problem, _) => ("unreachable", Some(problem.clone())),
+        };
+        self.engine.telemetry().otlp().sent(signal, outcome);
+        let troubled = &mut self.troubled[signal as usize];
+        match (&problem, *troubled) {
+            (Some(problem), false) => tracing::warn!("{} not sent: {problem}", signal.name()),
+            (None, true) => tracing::info!("{} are sent again", signal.name()),
+            _ => {}
+        }
+        *troubled = problem.is_some();
+        if let Sent::Later(_, pause) = sent {
+            self.not_before = Instant::now() + pause.unwrap_or(Duration::ZERO);
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(numbers: std::ops::Range<usize>) -> impl Iterator<Item = Span> {
+        numbers.map(|number| Span {
+            name: number.to_string(),
+            ..Span::default()
+        })
+    }
+
+    fn names(batch: &[Span]) -> (&str, &str) {
+        (&batch[0].name, &batch[batch.len() - 1].name)
+    }
+
+    #[test]
+    fn nothing_is_kept_where_no_spans_are_wanted() {
+        let spans = Spans::new(false);
+        assert_eq!(spans.push(numbered(0..3)), 0);
+        assert!(spans.batch().0.is_empty());
+    }
+
+    #[test]
+    fn batches_follow_one_another_and_what_was_not_sent_comes_again() {
+        let spans = Spans::new(true);
+        spans.push(numbered(0..BATCH_MAX + 2));
+        let (first, end) = spans.batch();
+        assert_eq!(first.len(), BATCH_MAX);
+        assert_eq!(spans.batch().0, first);
+        spans.done(end);
+        let (rest, end) = spans.batch();
+        assert_eq!(names(&rest), ("512", "513"));
+        spans.done(end);
+        assert!(spans.batch().0.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_make_room_even_while_they_are_being_sent() {
+        let spans = Spans::new(true);
+        assert_eq!(spans.push(numbered(0..QUEUE_MAX)), 0);
+        let (_, end) = spans.batch();
+        assert_eq!(spans.push(numbered(QUEUE_MAX..QUEUE_MAX + 100)), 100);
+        spans.done(end);
+        let (next, _) = spans.batch();
+        assert_eq!(next[0].name, BATCH_MAX.to_string());
+        assert_eq!(
+            spans.push(numbered(0..2 * QUEUE_MAX)),
+            2 * QUEUE_MAX - BATCH_MAX + 100
+        );
+    }
+}
