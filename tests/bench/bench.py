@@ -1,6 +1,6 @@
 """Measures begat beside what else does the same work, and prints tables; README.md says how to read them.
 
-`bench.py [store|models|align|checkpoints|daemon|scrape ...]`: all parts, or those named. run.sh prepares what it needs.
+`bench.py [store|models|align|checkpoints|telemetry|daemon|scrape ...]`: all parts, or those named. run.sh prepares what it needs.
 """
 import os
 import platform
@@ -17,9 +17,10 @@ import lineage
 import models
 import scrape
 import store
+import telemetry
 from measuring import ROOT, ROUNDS, fresh, say
 
-PARTS = ("store", "models", "align", "checkpoints", "daemon", "scrape")
+PARTS = ("store", "models", "align", "checkpoints", "telemetry", "daemon", "scrape")
 
 
 def path_of(variable):
@@ -79,6 +80,9 @@ def main():
         if "checkpoints" in parts:
             say("bench: the price of checkpoints")
             checkpoints.report(programs, work, data, os.cpu_count())
+        if "telemetry" in parts:
+            say("bench: the price of telemetry")
+            telemetry.report(programs, work, data, sorted({1, os.cpu_count()}))
         folders = {}
         if "store" in parts or "daemon" in parts:
             folders["lineage"] = lineage.make(programs, work, data)

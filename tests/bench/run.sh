@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make bench`: prepares the peers (PyTorch, transformers and TRL from PyPI, restic and jemalloc from Debian) and measures.
-# Arguments choose parts: store models align checkpoints daemon scrape. BENCH_ROUNDS (5), BENCH_PYTHON and BENCH_PPO_PYTHON (Pythons
+# Arguments choose parts: store models align checkpoints telemetry daemon scrape. BENCH_ROUNDS (5), BENCH_PYTHON and BENCH_PPO_PYTHON (Pythons
 # that have the peers; PPO needs an older TRL), BENCH_DATA (the demo's datasets) and BENCH_WORK (room for about 5 GB) may be set.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
