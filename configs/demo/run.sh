@@ -10,13 +10,7 @@ started=$SECONDS
 launched=()
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 
-pins=$(cat configs/demo/Cargo.lock "$begat" | sha256sum | cut -d' ' -f1)
-if [ "$(cat "$sources/.pins" 2>/dev/null)" != "$pins" ]; then
-	say "Building the demo's datasets from the sources of the crates in configs/demo (about 50 MB to fetch)"
-	rm -rf "$sources"
-	"$begat" demo-data "$sources"
-	echo "$pins" > "$sources/.pins"
-fi
+bash configs/demo/sources.sh "$begat" "$sources"
 
 say "Starting begatd on $BEGAT_DATA"
 "$begat" daemon start
