@@ -26,6 +26,15 @@ def recipe():
     )
 
 
+def active(change, name, label, labels=""):
+    """A counter's change by a label, without the values of the label that nothing happened to in the time shown."""
+    series = f"{name}{{{DAEMON}{labels}}}"
+    return (
+        f"sum by ({label}) ({change}({series}[$__rate_interval])) "
+        f"and on ({label}) sum by ({label}) (increase({series}[$__range])) > 0"
+    )
+
+
 def place(items):
     """Gives every panel of (panel, width, height) its place, from left to right, and a number."""
     x = y = tallest = 0

@@ -8,6 +8,8 @@ import re
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 METRIC = re.compile(r"\b((?:begat|process|scrape)_[a-z0-9_]+|up(?=\{)|ALERTS)\b")
 NO_RUNS = "No runs yet"
+# What stands in a cell without a figure.
+NO_FIGURE = "–"
 # A variable whose query is one text, as opposed to the fields of an editor.
 CLASSIC = 5
 SILENCE = {"gpu": "No GPU here", "live": "Nothing runs"}
@@ -91,14 +93,15 @@ def ref(at):
     return chr(ord("A") + at)
 
 
-def silence(queries):
+def silence(queries, empty=NO_RUNS):
     """What a panel says that has nothing to show."""
     reasons = {query.only for query in queries}
-    return SILENCE.get(reasons.pop(), NO_RUNS) if len(reasons) == 1 else NO_RUNS
+    return SILENCE.get(reasons.pop(), empty) if len(reasons) == 1 else empty
 
 
 def stat(title, meaning, unit, expr, steps=None, only=None, **more):
     queries = [Query(expr, more.pop("legend", ""), only)]
+    said = silence(queries, more.pop("empty", NO_RUNS))
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "orientation": "auto",
@@ -108,11 +111,11 @@ def stat(title, meaning, unit, expr, steps=None, only=None, **more):
         "justifyMode": "auto",
         "wideLayout": True,
     }
-    field = defaults(unit, silence(queries), steps or thresholds((None, "text")), **more)
+    field = defaults(unit, said, steps or thresholds((None, "text")), **more)
     return panel("stat", title, meaning, queries, field, options, instant=True)
 
 
-def graph(title, meaning, unit, queries, steps=None, stack=False, log=False, overrides=(), **more):
+def graph(title, meaning, unit, queries, steps=None, stack=False, log=False, empty=NO_RUNS, legend="bottom", **more):
     custom = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -127,17 +130,18 @@ def graph(title, meaning, unit, queries, steps=None, stack=False, log=False, ove
         "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"},
         "thresholdsStyle": {"mode": "dashed" if steps else "off"},
     }
-    field = defaults(unit, silence(queries), None, custom, **more)
+    field = defaults(unit, silence(queries, empty), None, custom, **more)
     if steps:
         field["thresholds"] = steps
     options = {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+        "legend": {"displayMode": "list", "placement": legend, "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return panel("timeseries", title, meaning, queries, field, options, overrides=list(overrides))
+    return panel("timeseries", title, meaning, queries, field, options)
 
 
-def bars(title, meaning, unit, queries, steps=None, **more):
+def bars(title, meaning, unit, queries, colors=(), **more):
+    """One bar a series; `colors` are those of the queries, in their order."""
     options = {
         "displayMode": "basic",
         "orientation": "horizontal",
@@ -152,31 +156,44 @@ def bars(title, meaning, unit, queries, steps=None, **more):
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
     }
     return panel(
-        "bargauge", title, meaning, queries, defaults(unit, silence(queries), steps, **more), options, instant=True
+        "bargauge",
+        title,
+        meaning,
+        queries,
+        defaults(unit, silence(queries), **more),
+        options,
+        instant=True,
+        overrides=[
+            field("byFrameRefID", ref(at), "color", {"mode": "fixed", "fixedColor": color})
+            for at, color in enumerate(colors)
+        ],
     )
 
 
-def table(title, meaning, columns, hidden, links=()):
-    """A table whose rows are label sets: `columns` are (name, unit, query); labels in `hidden` are left out."""
+def table(title, meaning, columns, hidden, links=(), order=("stage", "run"), widths=(), empty=NO_RUNS):
+    """A table whose rows are label sets: `columns` are (name, unit, query); labels in `hidden` are left out, those in
+    `order` come first. `widths` are (name, pixels) of columns that need room."""
     queries = [query for _, _, query in columns]
     names = [f"Value #{ref(at)}" if len(columns) > 1 else "Value" for at in range(len(columns))]
     organize = {
         "excludeByName": {name: True for name in ["Time", *hidden]},
         "renameByName": {name: column[0] for name, column in zip(names, columns) if column[0]},
-        "indexByName": {},
+        "indexByName": {name: at for at, name in enumerate(order)},
     }
     organize["excludeByName"].update({name: True for name, column in zip(names, columns) if not column[0]})
     overrides = [field("byName", name, "unit", unit) for name, unit, _ in columns if name]
     overrides += [field("byName", name, "links", [link]) for name, link in links]
+    overrides += [field("byName", name, "custom.width", pixels) for name, pixels in widths]
     options = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False, "reducer": ["sum"], "fields": ""}}
     changes = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
-    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False}
+    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False, "minWidth": 64}
     return panel(
         "table",
         title,
         meaning,
         queries,
-        defaults("short", silence(queries), None, custom),
+        # A label is text even if it looks like a number, as the run id 93498e470133 does; each figure has its own unit.
+        {**defaults("string", silence(queries, empty), None, custom), "mappings": mappings(NO_FIGURE)},
         options,
         instant=True,
         table=True,

@@ -9,17 +9,26 @@ from boards import marks
 from grafana import Query
 
 SIDES = ("left", "right")
+# A run's series stay for minutes after its end; a curve ends with its run, or a little later if the run was short.
+ALIVE = (
+    f'begat_run_state{{{DAEMON},state="running"}} or '
+    f"time() - begat_stage_last_event_timestamp_seconds{{{DAEMON}}} < $__rate_interval_ms / 1000"
+)
+# On every panel that has both, each recipe is one colour.
+COLORS = (g.BLUE, g.ORANGE)
 
 
 def board():
     items = [
         row("What they came to"),
-        (finals("left"), 12, 8),
-        (finals("right"), 12, 8),
-        *((panel, 8, 8) for panel in outcome()),
+        (finals("left"), 24, 10),
+        (finals("right"), 24, 12),
+        *((panel, 8, 10) for panel in outcome()),
         row("What they cost, by stage"),
-        *((panel, 8, 9) for panel in cost()),
-        (shared(), 8, 9),
+        *((panel, 8, 16) for panel in by_stage()),
+        (energy(), 8, 6),
+        (in_all(), 8, 6),
+        (shared(), 8, 6),
         row("How they got there"),
         *((panel, 12, 8) for pair in curves() for panel in pair),
     ]
@@ -74,46 +83,57 @@ def finals(side):
         columns,
         [],
         [("run", g.run_link())],
+        widths=[("stage", 190), ("run", 130)],
     )
 
 
-def pair(name):
-    return [Query(final(name, side), f"${side} {{{{stage}}}}") for side in SIDES]
+def both(title, meaning, unit, query, only=None, **more):
+    """Bars of both recipes: what `query` makes of a side."""
+    queries = [Query(query(side), f"${side} {{{{stage}}}}", only) for side in SIDES]
+    return g.bars(title, meaning, unit, queries, COLORS, **more)
+
+
+def last(title, meaning, unit, name, only=None, **more):
+    return both(title, meaning, unit, lambda side: final(name, side), only, **more)
 
 
 def outcome():
     return [
-        g.bars(
+        last(
             "Gold score",
             "Of sampled answers, by a rule that no reward model saw; stages that judge a model.",
             "percentunit",
-            pair("begat_stage_gold_score"),
+            "begat_stage_gold_score",
             min=0,
             max=1,
         ),
-        g.bars(
+        last(
             "Win rate",
             "Against the reference on the same prompts.",
             "percentunit",
-            pair("begat_stage_win_ratio"),
+            "begat_stage_win_ratio",
             min=0,
             max=1,
         ),
-        g.bars(
+        last(
             "Reward",
             "What the recipe's own reward model says; those of two recipes are two scales.",
             "short",
-            pair("begat_stage_reward"),
+            "begat_stage_reward",
         ),
-        g.bars("KL from the reference", "Of a whole answer, in nats.", "short", pair("begat_stage_kl_nats")),
-        g.bars(
-            "Completion length", "Tokens of a sampled answer.", "short", pair("begat_stage_completion_length_tokens")
+        last("KL from the reference", "Of a whole answer, in nats.", "short", "begat_stage_kl_nats", min=0),
+        last(
+            "Completion length",
+            "Tokens of a sampled answer.",
+            "short",
+            "begat_stage_completion_length_tokens",
+            min=0,
         ),
-        g.bars(
+        last(
             "Unique answers",
             "Share of the sampled answers that no other equals.",
             "percentunit",
-            pair("begat_stage_completions_unique_ratio"),
+            "begat_stage_completions_unique_ratio",
             min=0,
             max=1,
         ),
@@ -126,30 +146,22 @@ def took(side):
     return f"max by (stage, run) ({spent} {of(side)})"
 
 
-def cost():
-    joules = "begat_stage_energy_joules_total"
+def by_stage():
     return [
-        g.bars("Tokens", "Tokens trained on.", "short", pair("begat_stage_tokens_total")),
-        g.bars(
-            "Time",
-            "From a stage's start to its last event.",
-            "s",
-            [Query(took(side), f"${side} {{{{stage}}}}") for side in SIDES],
-        ),
-        g.bars("Processor time", "Of the stage's processes.", "s", pair("begat_stage_cpu_seconds_total")),
-        g.bars(
-            "Energy",
-            "Of the GPUs, while a stage had one.",
-            "joule",
-            [Query(final(joules, side), f"${side} {{{{stage}}}}", "gpu") for side in SIDES],
-        ),
-        g.bars(
-            "In all",
-            "Time of all stages; a shared one counts for both.",
-            "s",
-            [Query(f"sum({took(side)})", f"${side}") for side in SIDES],
-        ),
+        last("Tokens", "Tokens trained on.", "short", "begat_stage_tokens_total", min=0),
+        both("Time", "From a stage's start to its last event.", "s", took, min=0),
+        last("Processor time", "Of the stage's processes.", "s", "begat_stage_cpu_seconds_total", min=0),
     ]
+
+
+def energy():
+    joules = "begat_stage_energy_joules_total"
+    return last("Energy", "Of the GPUs, while a stage had one.", "joule", joules, "gpu", min=0)
+
+
+def in_all():
+    queries = [Query(f"sum({took(side)})", f"${side}") for side in SIDES]
+    return g.bars("In all", "Time of all stages; a shared one counts for both.", "s", queries, COLORS, min=0)
 
 
 def shared():
@@ -168,7 +180,10 @@ def shared():
 
 
 def curve(side, title, meaning, unit, name, **more):
-    expr = f'{name}{{{DAEMON}}} and on (instance, run) begat_launch_run_info{{{DAEMON},recipe="${side}"}}'
+    expr = (
+        f'{name}{{{DAEMON}}} and on (instance, run) begat_launch_run_info{{{DAEMON},recipe="${side}"}} '
+        f"and on (instance, run) ({ALIVE})"
+    )
     return g.graph(f"${side}: {title}", meaning, unit, [Query(expr, "{{stage}} {{run}}")], **more)
 
 

@@ -1,7 +1,7 @@
 """The daemon itself: does it answer, how fast, how far behind is it, what does it take."""
 
 import grafana as g
-from board import DAEMON, board as assemble, row, variables
+from board import DAEMON, active, board as assemble, row, variables
 from boards import marks
 from grafana import Query
 
@@ -87,26 +87,31 @@ def stats():
 
 def api():
     bucket = rate("begat_http_request_duration_seconds_bucket")
-    failed = rate("begat_http_requests_total", ',status=~"[45].."')
+    bad = ',status=~"[45].."'
+    asked = f"sum by (route) (increase(begat_http_requests_total{ALL}[$__range])) > 0"
     return [
         g.graph(
             "Requests by route",
             "Answered per second, by route.",
             "reqps",
-            [Query(f"sum by (route) ({rate('begat_http_requests_total')})", "{{route}}")],
+            [Query(active("rate", "begat_http_requests_total", "route"), "{{route}}")],
+            legend="right",
         ),
         g.graph(
             "Errors by route",
             "Answers per second that were errors of the request (4xx) or of the daemon (5xx), by route.",
             "reqps",
-            [Query(f"sum by (route, status) ({failed})", "{{status}} {{route}}")],
+            [Query(active("rate", "begat_http_requests_total", "route, status", bad), "{{status}} {{route}}")],
+            empty="No errors",
+            legend="right",
         ),
         g.graph(
             "Time to answer",
             "99 of 100 answers began within this time, by route.",
             "s",
-            [Query(f"histogram_quantile(0.99, sum by (route, le) ({bucket}))", "{{route}}")],
+            [Query(f"histogram_quantile(0.99, sum by (route, le) ({bucket})) and on (route) {asked}", "{{route}}")],
             log=True,
+            legend="right",
         ),
         g.graph(
             "Time to answer, all routes",
@@ -146,6 +151,7 @@ def journals():
                 Query(f"sum by (inbox, outcome) ({rate('begat_inbox_drops_total')})", "{{inbox}} {{outcome}}"),
                 Query(f"sum by (inbox) ({rate('begat_inbox_watch_events_total')})", "{{inbox}} seen"),
             ],
+            empty="No inbox",
         ),
     ]
 

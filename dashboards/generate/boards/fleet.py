@@ -1,7 +1,7 @@
 """What runs, what waits, what failed, and what the devices do."""
 
 import grafana as g
-from board import DAEMON, board as assemble, recipe, row, variables
+from board import DAEMON, active, board as assemble, recipe, row, variables
 from boards import marks
 from grafana import Query
 
@@ -16,8 +16,8 @@ def board():
         *((panel, 3, 4) for panel in stats()),
         row("Runs"),
         (running(), 24, 8),
-        (failed(), 12, 7),
-        (recipes(), 12, 7),
+        (failed(), 10, 7),
+        (recipes(), 14, 7),
         (states(), 12, 8),
         (ended(), 12, 8),
         (waits(), 12, 8),
@@ -98,7 +98,7 @@ def running():
     columns = [
         ("", "short", Query(f"max by (instance, run, stage, state) ({run} {OF_RECIPE})", only="live")),
         (
-            "Kind",
+            "",
             "short",
             Query(f"max by (instance, run, stage, kind) (begat_run_info{{{DAEMON}}} {live})", only="live"),
         ),
@@ -130,7 +130,8 @@ def running():
         "Every run that is not over: how far it is, how long it still takes at the pace of its last interval, and how "
         "long ago it last wrote into its journal."
     )
-    return g.table("What runs", meaning, columns, ["instance"], [("run", g.run_link())])
+    links, widths = [("run", g.run_link())], [("stage", 190), ("run", 130), ("Tokens per second", 150)]
+    return g.table("What runs", meaning, columns, ["instance"], links, ("stage", "kind", "run"), widths)
 
 
 def failed():
@@ -143,7 +144,9 @@ def failed():
         "Runs that failed in the time shown and have not succeeded since. `begat show RUN` says why, `begat logs RUN` "
         "what they wrote."
     )
-    return g.table("What failed", meaning, [("", "short", Query(expr))], ["instance"], [("run", g.run_link())])
+    columns = [("", "short", Query(expr))]
+    links = [("run", g.run_link())]
+    return g.table("What failed", meaning, columns, ["instance"], links, empty="Nothing failed")
 
 
 def recipes():
@@ -169,7 +172,12 @@ def recipes():
         ),
     ]
     return g.table(
-        "Launches", "Launches in the time shown, and how many of their runs are alive or failed just now.", columns, []
+        "Launches",
+        "Launches in the time shown, and how many of their runs are alive or failed just now.",
+        columns,
+        [],
+        order=("recipe", "launch"),
+        widths=[("recipe", 150), ("launch", 310)],
     )
 
 
@@ -224,7 +232,8 @@ def found():
         "Found, not run",
         "Stages whose result was there already, by kind.",
         "short",
-        [Query(f"sum by (kind) (increase(begat_memoised_runs_total{{{DAEMON}}}[$__rate_interval]))", "{{kind}}")],
+        [Query(active("increase", "begat_memoised_runs_total", "kind"), "{{kind}}")],
+        empty="Nothing found",
     )
 
 
@@ -233,7 +242,7 @@ def used():
         "Device time",
         "Devices that stages used, by kind.",
         "short",
-        [Query(f"sum by (kind) (rate(begat_device_seconds_total{{{DAEMON}}}[$__rate_interval]))", "{{kind}}")],
+        [Query(active("rate", "begat_device_seconds_total", "kind"), "{{kind}}")],
         stack=True,
     )
 
@@ -243,7 +252,8 @@ def verdicts():
         "Reproductions",
         "Runs made again, by verdict. Anything but `identical` is a fault: see RUNBOOKS.md.",
         "short",
-        [Query(f"sum by (verdict) (increase(begat_reproductions_total{{{DAEMON}}}[$__rate_interval]))", "{{verdict}}")],
+        [Query(active("increase", "begat_reproductions_total", "verdict"), "{{verdict}}")],
+        empty="Nothing made again",
     )
 
 

@@ -6,13 +6,14 @@ from boards import marks
 from grafana import Query
 
 RUN = f'{DAEMON},run=~"$run"'
+NONE = "Nothing of this run"
 COMMANDS = """
 ```
-begat show $run          # what it is, and how it ended
-begat logs -f $run       # what it writes
-begat metrics $run       # every figure, as a curve or CSV
-begat lineage $run       # where it came from
-begat reproduce $run     # make it again and compare
+begat show $run      # what, and how
+begat logs -f $run   # what it writes
+begat metrics $run   # every figure
+begat lineage $run   # its ancestors
+begat reproduce $run # make it again
 ```
 """
 
@@ -87,6 +88,7 @@ def stats():
             f"begat_run_state{{{RUN}}}",
             legend="{{state}}",
             text_mode="name",
+            empty="No longer shown",
         ),
         g.stat(
             "Done",
@@ -119,8 +121,9 @@ def stats():
 
 
 def curve(title, meaning, unit, *series, **more):
-    """A panel of gauges of the run: (name, legend) each."""
-    return g.graph(title, meaning, unit, [Query(f"{name}{{{RUN}}}", legend) for name, legend in series], **more)
+    """A panel of gauges of the run: (name, legend) each. Not every kind of stage has every figure."""
+    queries = [Query(f"{name}{{{RUN}}}", legend) for name, legend in series]
+    return g.graph(title, meaning, unit, queries, empty=NONE, **more)
 
 
 def rate(name, labels=""):
@@ -134,6 +137,7 @@ def phases():
         "percentunit",
         [Query(f"sum by (phase) ({rate('begat_stage_phase_seconds_total')})", "{{phase}}")],
         stack=True,
+        empty=NONE,
     )
 
 
@@ -313,6 +317,7 @@ def cost():
             "short",
             [Query(rate("begat_stage_cpu_seconds_total"), "{{stage}}")],
             min=0,
+            empty=NONE,
         ),
         curve("Memory", "Of the stage's processes.", "bytes", ("begat_stage_memory_bytes", "{{stage}}"), min=0),
         g.graph(
@@ -326,6 +331,7 @@ def cost():
             "Rows of the dataset, or episodes.",
             "short",
             [Query(rate("begat_stage_samples_total"), "{{stage}}")],
+            empty=NONE,
         ),
         curve(
             "Journal lag",
@@ -338,6 +344,7 @@ def cost():
             "From the counter: what really came through, pauses and repeats included.",
             "short",
             [Query(rate("begat_stage_tokens_total"), "{{stage}}")],
+            empty=NONE,
         ),
     ]
 
@@ -363,4 +370,5 @@ def others():
         "What the journal has besides, by name; of a program of yours, whatever it writes.",
         "short",
         [Query(f"begat_stage_metric{{{RUN}}}", "{{metric}}")],
+        empty=NONE,
     )

@@ -76,6 +76,7 @@ def stats():
             "s",
             checked,
             g.thresholds((None, g.GREEN), (2592000, g.YELLOW)),
+            empty="Never",
         ),
     ]
 
