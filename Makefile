@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo seeds test build libtorch tools schemas metrics-table dashboards monitoring parity bench drill lint install clean
+.PHONY: help demo seeds test build libtorch tools schemas metrics-table dashboards monitoring pictures parity bench drill lint install clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ dashboards: ## write the generated boards, rules and configuration for monitorin
 
 monitoring: build tools ## start Debian's Prometheus beside the daemon that runs (BEGAT_DATA names its data folder)
 	@bash dashboards/start.sh
+
+pictures: build tools ## draw the boards with Grafana's panel components in Chromium (npm, 500 MB; runs both recipes first)
+	@bash dashboards/pictures/run.sh
 
 lint: libtorch ## format, clippy with warnings denied, licences, bans and sources
 	@cargo fmt --all --check
