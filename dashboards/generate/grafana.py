@@ -115,13 +115,26 @@ def stat(title, meaning, unit, expr, steps=None, only=None, **more):
     return panel("stat", title, meaning, queries, field, options, instant=True)
 
 
-def graph(title, meaning, unit, queries, steps=None, stack=False, log=False, empty=NO_RUNS, legend="bottom", **more):
+def graph(
+    title,
+    meaning,
+    unit,
+    queries,
+    steps=None,
+    stack=False,
+    log=False,
+    sparse=False,
+    empty=NO_RUNS,
+    legend="bottom",
+    **more,
+):
+    """Curves in time. `sparse` ones have samples that stand alone, which a line would not show."""
     custom = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
         "lineWidth": 1,
         "fillOpacity": 30 if stack else 0,
-        "showPoints": "auto",
+        "showPoints": "always" if sparse else "auto",
         "pointSize": 4,
         "spanNulls": False,
         "axisPlacement": "auto",

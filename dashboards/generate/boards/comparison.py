@@ -21,7 +21,7 @@ COLORS = (g.BLUE, g.ORANGE)
 def board():
     items = [
         row("What they came to"),
-        (finals("left"), 24, 10),
+        (finals("left"), 24, 12),
         (finals("right"), 24, 12),
         *((panel, 8, 10) for panel in outcome()),
         row("What they cost, by stage"),
@@ -192,8 +192,14 @@ def curves():
     figures = [
         (("loss", "Training loss of every stage that has one.", "short", "begat_stage_loss"), {}),
         (("reward", "The reward model's score of sampled answers.", "short", "begat_stage_reward"), {}),
-        (("KL from the reference", "Of a whole answer, in nats.", "short", "begat_stage_kl_nats"), {"steps": kl}),
-        (("completion length", "Tokens of a sampled answer.", "short", "begat_stage_completion_length_tokens"), {}),
+        (
+            ("KL from the reference", "Of a whole answer, in nats.", "short", "begat_stage_kl_nats"),
+            {"steps": kl, "sparse": True},
+        ),
+        (
+            ("completion length", "Tokens of a sampled answer.", "short", "begat_stage_completion_length_tokens"),
+            {"sparse": True},
+        ),
         (("tokens per second", "Of the last interval.", "short", "begat_stage_tokens_per_second"), {}),
     ]
     return [[curve(side, *figure, **more) for side in SIDES] for figure, more in figures]

@@ -142,6 +142,7 @@ def journals():
             "Bytes written and not yet read.",
             "bytes",
             [Query(f"sum by (stage) (begat_stage_journal_lag_bytes{ALL})", "{{stage}}")],
+            legend="right",
         ),
         g.graph(
             "Inboxes",

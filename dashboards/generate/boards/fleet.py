@@ -212,6 +212,7 @@ def waits():
         "How long runs that got a slot had waited: half of them less, 95 of 100 less.",
         "s",
         [Query(f"histogram_quantile(0.5, {wait})", "half"), Query(f"histogram_quantile(0.95, {wait})", "95 of 100")],
+        sparse=True,
     )
 
 

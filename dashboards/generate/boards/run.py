@@ -361,6 +361,8 @@ def steps():
             Query(f"histogram_quantile(0.5, {wait})", "{{stage}} half"),
             Query(f"histogram_quantile(0.99, {wait})", "{{stage}} 99 of 100", exemplar=True),
         ],
+        empty=NONE,
+        legend="right",
     )
 
 

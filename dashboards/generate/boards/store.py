@@ -114,6 +114,7 @@ def growth():
                 Query(f"predict_linear(begat_filesystem_free_bytes{DATA}[6h], 86400)", f"in 24 h {each}"),
                 Query(f"begat_filesystem_size_bytes{DATA}", f"size {each}"),
             ],
+            min=0,
         ),
         g.graph(
             "Objects",
@@ -152,5 +153,6 @@ def work():
             "Bytes per second of work: what the store does while it is asked to.",
             "Bps",
             [Query(speed("ingested"), "taking in"), Query(speed("restored"), "giving out")],
+            sparse=True,
         ),
     ]

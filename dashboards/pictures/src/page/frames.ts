@@ -1,7 +1,7 @@
 /** Prometheus's answers as data frames, named and shaped as Grafana's Prometheus datasource does it. */
 
 import { type DataFrame, type Field, FieldType, createDataFrame } from '@grafana/data';
-import type { Answer, Panel, Series, Target, View } from '../types';
+import type { Answer, Panel, Target, View } from '../types';
 import { fillValues } from './variables';
 
 /** The frames of a panel's answers, in the order of its queries. */
@@ -51,31 +51,48 @@ function table(target: Target, answer: Answer, several: boolean): DataFrame {
 }
 
 function curves(view: View, target: Target, answer: Answer): DataFrame[] {
-	const step = Number(answer.parameters.step ?? 0) * 1000;
-	return answer.series.map((series) => curve(view, target, series, step, answer.parameters.query ?? ''));
+	const times = target.instant ? [] : grid(answer);
+	return answer.series.map((series) => {
+		const samples = series.values ?? (series.value ? [series.value] : []);
+		const name = legend(fillValues(view, target.legendFormat), series.metric, answer.parameters.query ?? '');
+		return curve(target, series.metric, target.instant ? samples.map(at) : withHoles(times, samples), name);
+	});
 }
 
-function curve(view: View, target: Target, series: Series, step: number, query: string): DataFrame {
-	const samples = series.values ?? (series.value ? [series.value] : []);
-	const name = legend(fillValues(view, target.legendFormat), series.metric, query);
+/** Every moment that a range was asked for, in milliseconds. */
+function grid({ parameters }: Answer): number[] {
+	const [start, end, step] = [parameters.start, parameters.end, parameters.step].map((text) => Number(text) * 1000);
+	if (start === undefined || end === undefined || !step) {
+		throw new Error('a range without start, end and step');
+	}
+	return Array.from({ length: Math.floor((end - start) / step) + 1 }, (_, number) =>
+		Math.round(start + number * step)
+	);
+}
+
+type Point = [time: number, value: number | null];
+
+function at([time, value]: [number, string]): Point {
+	return [Math.round(time * 1000), number(value)];
+}
+
+/** Where Prometheus has no sample there is a hole in the curve, as Grafana's panel makes it. */
+function withHoles(times: number[], samples: [number, string][]): Point[] {
+	const values = new Map(samples.map(at));
+	return times.map((time) => [time, values.get(time) ?? null]);
+}
+
+function curve(target: Target, labels: Record<string, string>, points: Point[], name: string | undefined): DataFrame {
 	const value: Partial<Field> & { name: string } = {
 		name: 'Value',
 		type: FieldType.number,
-		labels: series.metric,
+		labels,
 		config: name === undefined ? {} : { displayNameFromDS: name },
-		values: samples.map(([, value]) => number(value)),
+		values: points.map(([, value]) => value),
 	};
 	return createDataFrame({
 		refId: target.refId,
-		fields: [
-			{
-				name: 'Time',
-				type: FieldType.time,
-				config: step > 0 ? { interval: step } : {},
-				values: samples.map(([time]) => time * 1000),
-			},
-			value,
-		],
+		fields: [{ name: 'Time', type: FieldType.time, config: {}, values: points.map(([time]) => time) }, value],
 	});
 }
 
