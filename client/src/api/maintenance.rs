@@ -4,6 +4,8 @@ use begat_schemas::api::{
     DiskUsage, FsckReport, FsckRequest, GcReport, GcRequest, Usage, UsageRequest, Version,
 };
 
+use reqwest::Method;
+
 use super::error::ApiError;
 use super::transport::Client;
 
@@ -11,6 +13,13 @@ impl Client {
     /// Which daemon answers.
     pub async fn version(&self) -> Result<Version, ApiError> {
         self.get(&["version"]).await
+    }
+
+    /// The daemon's metrics, in Prometheus's text form.
+    pub async fn metrics_text(&self) -> Result<String, ApiError> {
+        let request = self.request_beside(Method::GET, &["metrics"]);
+        let bytes = request.bytes().await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Checks the store.

@@ -89,9 +89,21 @@ impl Client {
         attempt: Option<u32>,
         offset: u64,
     ) -> Result<LogChunk, ApiError> {
+        self.log_part(id, attempt, offset, None).await
+    }
+
+    /// The same, of at most so many bytes; of as many as the daemon gives at once if `limit` is absent.
+    pub async fn log_part(
+        &self,
+        id: &str,
+        attempt: Option<u32>,
+        offset: u64,
+        limit: Option<u64>,
+    ) -> Result<LogChunk, ApiError> {
         self.request(Method::GET, &["runs", id, "log"])
             .query("attempt", attempt)
             .query("offset", Some(offset))
+            .query("limit", limit)
             .json()
             .await
     }

@@ -95,11 +95,20 @@ impl Client {
 
     /// Starts a request below `/api/v1`.
     pub(super) fn request(&self, method: Method, path: &[&str]) -> Request<'_> {
-        let action = format!("{method} /{}", path.join("/"));
         let mut segments = vec!["api", "v1"];
         segments.extend(path);
+        self.start(method, &segments, path)
+    }
+
+    /// Starts a request for what stands beside the API, such as `/metrics`.
+    pub(super) fn request_beside(&self, method: Method, path: &[&str]) -> Request<'_> {
+        self.start(method, path, path)
+    }
+
+    fn start(&self, method: Method, segments: &[&str], said: &[&str]) -> Request<'_> {
+        let action = format!("{method} /{}", said.join("/"));
         let is_write = method != Method::GET;
-        let mut builder = self.http.request(method, self.url_of(&segments));
+        let mut builder = self.http.request(method, self.url_of(segments));
         if let Endpoint::Tcp { token, .. } = &self.endpoint {
             builder = builder.bearer_auth(token);
         }
