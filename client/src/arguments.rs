@@ -12,6 +12,7 @@ Examples:
   begat launch configs/recipes/gpt.toml --plan    what would run, what is there already, and why
   begat launch configs/recipes/gpt.toml --follow  run it and watch
   begat runs                                      the newest runs
+  begat top                                       runs, curves, devices and logs, live
   begat metrics gpt/sft loss                      a curve
   begat lineage gpt/sft                           where a checkpoint came from
   begat compare gpt llama                         two lineages, stage by stage

@@ -13,6 +13,8 @@ pub struct Terminal {
     pub stderr_color: bool,
     /// Whether bars may move on standard error.
     pub bars: bool,
+    /// Whether the whole screen may be drawn on: standard output is a terminal that can move its cursor.
+    pub full_screen: bool,
     /// Columns of the terminal; none if results go elsewhere and need no wrapping.
     pub width: Option<u16>,
 }
@@ -30,6 +32,7 @@ impl Terminal {
             stdout_color: stdout && color,
             stderr_color: stderr && color,
             bars: stderr && !dumb,
+            full_screen: stdout && !dumb,
             width,
         }
     }

@@ -33,6 +33,7 @@ commands! {
     Add(add);
     Launch(launch);
     Runs(runs);
+    Top(top);
     Show(show);
     Metrics(metrics);
     Logs(logs);
@@ -102,6 +103,9 @@ mod tests {
             "add corpus --name my/corpus --start",
             "launch gpt.toml --set model=x --set stages.sft.seed=2 --follow --rerun sft --rerun pretrain",
             "launch gpt.toml --plan",
+            "top",
+            "top --interval 0.5",
+            "top --json",
             "show 3f9c",
             "metrics gpt/sft loss eval_loss --csv --attempt 2 --from 1 --to 9 --points 100",
             "logs -f gpt/sft --attempt 2",
@@ -154,6 +158,7 @@ mod tests {
             ("metrics x --csv --json", "cannot be used with"),
             ("data check a.jsonl --for dop", "did you mean `dpo`?"),
             ("data check --for dpo", "required"),
+            ("top --interval 0", "0.1 to 3600"),
             ("runs --state done", "queued, running"),
             ("lunch gpt.toml", "similar subcommand exists: 'launch'"),
         ] {
