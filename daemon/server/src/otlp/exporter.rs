@@ -114,7 +114,7 @@ pub async fn export(engine: Engine, config: OtlpConfig, stop: CancellationToken)
     };
     tracing::info!("metrics and traces are sent to {}", config.endpoint);
     let mut exporter = Exporter {
-        resource: Resource::new(&config.resource),
+        resource: Resource::new(&config.resource, &engine.config().data),
         began: Time::now(),
         not_before: Instant::now(),
         troubled: [false; 2],

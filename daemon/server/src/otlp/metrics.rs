@@ -171,6 +171,8 @@ fn attributes(sample: &proto::Metric) -> Vec<KeyValue> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::telemetry::{Figures, Outcome, Telemetry};
     use begat_schemas::StageKind;
@@ -178,7 +180,13 @@ mod tests {
     fn told(telemetry: &Telemetry) -> Vec<Metric> {
         let (families, exemplars) = telemetry.families(&Figures::default());
         let (began, now) = (Time::from_milliseconds(1000), Time::from_milliseconds(3000));
-        let request = request(&Resource::new(&[]), &families, &exemplars, began, now);
+        let request = request(
+            &Resource::new(&[], Path::new("/data")),
+            &families,
+            &exemplars,
+            began,
+            now,
+        );
         let mut resources = request.resource_metrics.into_iter();
         let scope = resources.next().unwrap().scope_metrics.remove(0);
         scope.metrics

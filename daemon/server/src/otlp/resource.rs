@@ -1,5 +1,7 @@
 //! Who sends: the resource that every metric and span belongs to, by OpenTelemetry's semantic conventions.
 
+use std::path::Path;
+
 use opentelemetry_proto::tonic::resource::v1::Resource as Message;
 
 use super::value::text;
@@ -9,14 +11,15 @@ use super::value::text;
 pub struct Resource(Vec<(String, String)>);
 
 impl Resource {
-    /// This daemon, with what the user says of it besides; a name that the user gives wins.
-    pub fn new(given: &[(String, String)]) -> Self {
+    /// The daemon that serves the folder `data`, with what the user says of it besides; a name that the user gives wins.
+    pub fn new(given: &[(String, String)], data: &Path) -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim();
         let own = [
             ("service.name", "begatd".to_owned()),
             ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("host.name", host.trim().to_owned()),
-            ("process.pid", std::process::id().to_string()),
+            ("host.name", host.to_owned()),
+            ("service.instance.id", format!("{host}:{}", data.display())),
         ];
         let own = own.map(|(name, value)| (name.to_owned(), value));
         let is_given = |name: &str| given.iter().any(|(other, _)| other == name);
@@ -43,7 +46,7 @@ mod tests {
             ("service.name".to_owned(), "training".to_owned()),
             ("team".to_owned(), "alignment".to_owned()),
         ];
-        let Resource(all) = Resource::new(&given);
+        let Resource(all) = Resource::new(&given, Path::new("/data"));
         let names = all.iter().filter(|(name, _)| name == "service.name");
         let names: Vec<&str> = names.map(|(_, value)| value.as_str()).collect();
         assert_eq!(names, ["training"]);
