@@ -28,12 +28,14 @@ pub(super) fn position(state: &State) -> String {
 }
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: Theme) {
+    let Some(run) = state.chosen() else {
+        return;
+    };
     let detail = state.detail().filter(|detail| detail.has_curves());
-    let Some(detail) = detail else {
-        let nothing = match state.chosen() {
-            None => "",
-            Some(run) if run.state == RunState::Queued => "not begun yet",
-            Some(_) => "asking for its curves",
+    let Some(detail) = detail.filter(|_| run.state != RunState::Queued) else {
+        let nothing = match run.state {
+            RunState::Queued => "not begun yet",
+            _ => "asking for its curves",
         };
         return say(frame, area, vec![Line::from(nothing)]);
     };
@@ -107,7 +109,10 @@ fn draw_curve(
         _ => [low, middle, high].map(value).to_vec(),
     };
     let (first, last) = (curve.steps.0 as f64, curve.steps.1 as f64);
-    let steps = [curve.steps.0, curve.steps.1].map(count);
+    let steps = [
+        format!("step {}", count(curve.steps.0)),
+        count(curve.steps.1),
+    ];
     let axis = || Axis::default().style(theme.dim());
     let title = title(curve, by_powers, chosen, theme, usize::from(area.width));
     let chart = Chart::new(datasets.collect())

@@ -73,7 +73,7 @@ impl Places {
     fn small(self, body: Rect, state: &State) -> Self {
         let rows = [
             Constraint::Percentage(45),
-            Constraint::Length(1),
+            Constraint::Length(super::runs::rows_of_chosen(state, body.width)),
             Constraint::Length(1),
             Constraint::Fill(1),
         ];
@@ -91,13 +91,13 @@ impl Places {
     fn large(self, body: Rect, state: &State) -> Self {
         let rows = [
             Constraint::Percentage(32),
-            Constraint::Length(1),
+            Constraint::Length(super::runs::rows_of_chosen(state, body.width)),
             Constraint::Fill(1),
         ];
         let [runs, chosen, rest] = Layout::vertical(rows).areas(body);
         let devices = super::devices::rows(state) + FRAME_ROWS;
         let right_rows = devices + STORE_ROWS;
-        let rows = [Constraint::Min(right_rows), Constraint::Percentage(35)];
+        let rows = [Constraint::Min(right_rows), Constraint::Percentage(28)];
         let [upper, log] = Layout::vertical(rows).areas(rest);
         let columns = [
             Constraint::Fill(1),

@@ -26,16 +26,18 @@ pub(super) fn position(state: &State) -> String {
 }
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, theme: Theme) {
+    let Some(run) = state.chosen() else {
+        return;
+    };
     let log = state
         .detail()
         .map(|detail| &detail.log)
         .filter(|log| log.has_come);
     let Some(log) = log.filter(|log| log.len() > 0) else {
-        let nothing = match (state.chosen(), log) {
-            (None, _) => "",
-            (Some(run), _) if run.state == RunState::Queued => "not begun yet",
-            (Some(_), Some(_)) => "it has written nothing",
-            (Some(_), None) => "asking for its log",
+        let nothing = match (run.state, log) {
+            (RunState::Queued, _) => "not begun yet",
+            (_, Some(_)) => "it has written nothing",
+            (_, None) => "asking for its log",
         };
         return say(frame, area, vec![Line::from(nothing)]);
     };

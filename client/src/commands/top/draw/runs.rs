@@ -7,10 +7,10 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Style;
 use ratatui::symbols::line::{HORIZONTAL, THICK_HORIZONTAL};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{HighlightSpacing, Row, Table, TableState};
+use ratatui::widgets::{HighlightSpacing, Paragraph, Row, Table, TableState, Wrap};
 
 use super::super::state::{Connection, Shown, State, figures, name, sort_key};
-use super::super::text::{clean, clock, cut, cut_left};
+use super::super::text::{clean, clock, cut, cut_left, rows, width};
 use super::{Theme, say};
 use crate::render::{count, duration, value};
 
@@ -48,7 +48,7 @@ impl Column {
     ];
 
     /// The narrowest list that has room for it.
-    const fn from_width(self) -> u16 {
+    const fn least_width(self) -> u16 {
         match self {
             Self::Run | Self::Name | Self::State => 0,
             Self::Progress => 56,
@@ -111,7 +111,7 @@ pub(super) fn draw(
     let rows = state.rows();
     let columns = Column::ALL.into_iter();
     let columns: Vec<Column> = columns
-        .filter(|column| area.width >= column.from_width())
+        .filter(|column| area.width >= column.least_width())
         .collect();
     let fixed: u16 = columns
         .iter()
@@ -252,30 +252,60 @@ fn progress(run: &RunView, theme: Theme) -> Line<'static> {
     ])
 }
 
-/// One line about the chosen run: what the list has no room for, above all why it failed.
+/// Rows that the chosen run's facts may take; more than one is for why it failed.
+const CHOSEN_ROWS_MAX: usize = 3;
+/// What a row may lose because lines are broken between words.
+const WORD: u16 = 8;
+
+/// How many rows the facts about the chosen run take.
+pub(super) fn rows_of_chosen(state: &State, width: u16) -> u16 {
+    let Some(run) = state.chosen().filter(|run| run.reason.is_some()) else {
+        return 1;
+    };
+    let (text, _) = about(run, state, Theme::default());
+    let text = format!("{} {text}", name(run));
+    rows(&text, usize::from(width.saturating_sub(WORD).max(1)))
+        .len()
+        .min(CHOSEN_ROWS_MAX) as u16
+}
+
+/// What the list has no room for about the chosen run, above all why it failed.
 pub(super) fn draw_chosen(frame: &mut Frame<'_>, area: Rect, state: &State, theme: Theme) {
     let Some(run) = state.chosen() else {
         return;
     };
-    let (text, style) = match (&run.reason, run.state) {
+    let (text, style) = about(run, state, theme);
+    let head = format!("{} ", name(run));
+    let lost = if area.height > 1 { WORD } else { 0 };
+    let room = usize::from(area.width.saturating_sub(lost)) * usize::from(area.height);
+    let text = cut(&text, room.saturating_sub(width(&head)));
+    let line = Line::from(vec![
+        Span::styled(head, theme.heading()),
+        Span::styled(text, style),
+    ]);
+    frame.render_widget(Paragraph::new(line).wrap(Wrap { trim: true }), area);
+}
+
+fn about(run: &RunView, state: &State, theme: Theme) -> (String, Style) {
+    match (&run.reason, run.state) {
         (Some(reason), RunState::Failed) => (format!("failed: {}", clean(reason)), theme.bad()),
         (Some(reason), _) => (format!("{}: {}", run.state, clean(reason)), theme.waits()),
         (None, _) => (facts(run, state).join(" · "), Style::new()),
-    };
-    let head = format!("{} ", name(run));
-    let room = usize::from(area.width).saturating_sub(super::super::text::width(&head));
-    let line = Line::from(vec![
-        Span::styled(head, theme.heading()),
-        Span::styled(cut(&text, room), style),
-    ]);
-    frame.render_widget(line, area);
+    }
 }
+
+/// A stage that wrote nothing for longer than this is said to be silent: it may have stalled.
+const SILENT_SECONDS: f64 = 60.0;
 
 fn facts(run: &RunView, state: &State) -> Vec<String> {
     let working = sort_key(run.state) == 0;
     let device = state.picture.as_ref();
     let device = device.and_then(|(_, picture)| picture.devices.get(&run.run));
+    let silence = state
+        .silent_seconds(run)
+        .filter(|seconds| *seconds > SILENT_SECONDS);
     let facts = [
+        silence.map(|seconds| format!("SILENT for {}", duration(seconds))),
         steps(run, " of ").map(|steps| format!("step {steps}")),
         run.seconds
             .map(|seconds| format!("took {}", duration(seconds)))

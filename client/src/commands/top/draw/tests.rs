@@ -82,6 +82,22 @@ fn a_daemon_that_is_away() {
 }
 
 #[test]
+fn a_stage_that_says_nothing_is_called_silent() {
+    let mut state = at_work();
+    assert!(
+        !drawn(&state, (80, 24), false)
+            .to_string()
+            .contains("SILENT")
+    );
+    state.update(picture(mixture(), 90), time(90));
+    assert!(
+        drawn(&state, (80, 24), false)
+            .to_string()
+            .contains("SILENT for 1 min 30 s")
+    );
+}
+
+#[test]
 fn a_hostile_log() {
     let state = hostile();
     check("hostile", &state);

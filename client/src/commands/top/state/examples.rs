@@ -92,6 +92,7 @@ pub fn samples(seconds: i64) -> Samples {
          begat_gpu_utilization_ratio{{gpu=\"0\"}} 0.87\nbegat_gpu_memory_used_bytes{{gpu=\"0\"}} 34100000000\n\
          begat_gpu_memory_total_bytes{{gpu=\"0\"}} 85520809984\nbegat_gpu_power_watts{{gpu=\"0\"}} 512.4\n\
          begat_gpu_power_limit_watts{{gpu=\"0\"}} 700\nbegat_gpu_temperature_celsius{{gpu=\"0\"}} 61\n\
+         begat_stage_last_event_timestamp_seconds{{run=\"{pretrain}\",stage=\"pretrain\"}} {START}\n\
          begat_stage_step_seconds{{run=\"{pretrain}\",stage=\"pretrain\"}} 0.25\n\
          begat_store_logical_bytes 18400000\nbegat_store_unique_bytes 17000000\nbegat_store_stored_bytes 11000000\n\
          begat_store_deduplication_ratio 1.08\nbegat_store_compression_ratio 1.55\nbegat_store_blobs 83\n\

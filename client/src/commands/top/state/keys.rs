@@ -105,7 +105,7 @@ impl State {
         let detail = chosen.and_then(|run| self.details.get_mut(run));
         if let Some(detail) = detail {
             match by {
-                isize::MAX => detail.log.to_end(),
+                isize::MAX => detail.log.follow_end(),
                 _ => detail.log.scroll(by),
             }
         }

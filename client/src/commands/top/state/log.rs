@@ -121,7 +121,7 @@ impl Log {
     }
 
     /// Follows the end.
-    pub fn to_end(&mut self) {
+    pub fn follow_end(&mut self) {
         self.looked_at = None;
     }
 }

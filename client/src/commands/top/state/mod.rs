@@ -6,6 +6,7 @@ mod figures;
 mod keys;
 mod list;
 mod log;
+mod pace;
 mod telling;
 
 #[cfg(test)]
@@ -116,6 +117,7 @@ pub struct State {
     /// Rows that a page of the list has, as last drawn.
     pub page: usize,
     details: details::Details,
+    paces: pace::Paces,
     metric: Option<String>,
     /// How values are spaced in charts.
     pub scale: Scale,
@@ -138,6 +140,7 @@ impl State {
             typing: None,
             page: 1,
             details: details::Details::default(),
+            paces: pace::Paces::default(),
             metric: None,
             scale: Scale::default(),
         }
@@ -166,6 +169,7 @@ impl State {
         let before = self.picture.as_ref();
         let before = before.map(|(time, picture)| (*time, &picture.samples));
         self.devices.take(before, &picture);
+        self.paces.take(&picture.runs);
         self.store.take(before, self.now, &picture.samples);
         self.picture = Some((self.now, picture));
         self.connection = Connection::Up;
@@ -256,7 +260,18 @@ impl State {
         Some(self.now.seconds_since(*time))
     }
 
-    /// Seconds that a run still needs, if it goes on as fast as now.
+    /// Seconds since the stage of a run at work last wrote into its journal.
+    pub fn silent_seconds(&self, run: &RunView) -> Option<f64> {
+        let (time, picture) = self
+            .picture
+            .as_ref()
+            .filter(|_| run.state == RunState::Running)?;
+        let name = "begat_stage_last_event_timestamp_seconds";
+        let wrote = picture.samples.of(name, "run", &run.run.short())?;
+        Some(time.as_milliseconds() as f64 / 1000.0 - wrote)
+    }
+
+    /// Seconds that a run still needs if it goes on as it did: as was seen, else as in its last interval, else in the mean.
     pub fn seconds_left(&self, run: &RunView) -> Option<f64> {
         let (step, of) = run.progress.filter(|_| run.state == RunState::Running)?;
         let (_, picture) = self.picture.as_ref()?;
@@ -264,7 +279,10 @@ impl State {
             .samples
             .of("begat_stage_step_seconds", "run", &run.run.short());
         let mean = || Some(run.seconds? / step as f64).filter(|_| step > 0);
-        let of_a_step = now.filter(|seconds| *seconds > 0.0).or_else(mean)?;
+        let seen = self.paces.seconds_of_a_step(run.run);
+        let of_a_step = seen
+            .or(now.filter(|seconds| *seconds > 0.0))
+            .or_else(mean)?;
         Some(of.saturating_sub(step) as f64 * of_a_step)
     }
 }

@@ -227,7 +227,7 @@ fn rates_come_from_two_answers() {
 }
 
 #[test]
-fn time_left_goes_by_the_last_interval_or_else_by_the_mean() {
+fn time_left_goes_by_what_was_seen_or_the_last_interval_or_the_mean() {
     let mut state = at_work();
     let left = |state: &State, stage: &str| {
         let run = state
@@ -243,6 +243,43 @@ fn time_left_goes_by_the_last_interval_or_else_by_the_mean() {
     (other.progress, other.seconds) = (Some((10, 30)), Some(20.0));
     state.update(picture(vec![other], 2), time(2));
     assert_eq!(left(&state, "dpo"), Some(40.0));
+    let mut runs = mixture();
+    let pretrain = runs
+        .iter_mut()
+        .find(|run| run.run == run_id("pretrain"))
+        .unwrap();
+    (pretrain.seconds, pretrain.progress) = (Some(103.4), Some((1200, 1953)));
+    state.update(picture(runs.clone(), 3), time(3));
+    assert_eq!(left(&state, "pretrain"), Some(753.0 * 0.25));
+    for (seconds, step, expected) in [
+        (105.4, 1204, 749.0 * 0.25),
+        (113.4, 1220, 733.0 * 0.5),
+        (203.4, 1310, 643.0),
+        // It went on from its last checkpoint.
+        (204.4, 1300, 653.0 * 0.25),
+    ] {
+        let pretrain = runs
+            .iter_mut()
+            .find(|run| run.run == run_id("pretrain"))
+            .unwrap();
+        (pretrain.seconds, pretrain.progress) = (Some(seconds), Some((step, 1953)));
+        state.update(picture(runs.clone(), 4), time(4));
+        let left = left(&state, "pretrain").unwrap();
+        assert!((left - expected).abs() < 1e-6, "step {step}: {left}");
+    }
+}
+
+#[test]
+fn a_stage_that_writes_nothing_is_silent() {
+    let mut state = at_work();
+    let silent = |state: &State, stage: &str| {
+        let run = state.runs().iter().find(|run| run.run == run_id(stage));
+        state.silent_seconds(run.unwrap())
+    };
+    assert_eq!(silent(&state, "pretrain"), Some(1.0));
+    state.update(picture(mixture(), 90), time(90));
+    assert_eq!(silent(&state, "pretrain"), Some(90.0));
+    assert_eq!(silent(&state, "ppo"), None, "it is over");
 }
 
 #[test]
