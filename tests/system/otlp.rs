@@ -32,10 +32,8 @@ fn spans(collector: &Listener) -> Vec<Span> {
 
 /// The metrics of the newest request, and the resource's attributes.
 fn metrics(collector: &Listener) -> (Vec<Metric>, Vec<KeyValue>) {
-    let requests = collector.requests().into_iter();
-    let newest = requests
-        .filter(|request| request.path == "/v1/metrics")
-        .next_back();
+    let mut requests = collector.requests().into_iter();
+    let newest = requests.rfind(|request| request.path == "/v1/metrics");
     let body = newest.map(|request| request.body).unwrap_or_default();
     let request = ExportMetricsServiceRequest::decode(body.as_slice()).unwrap();
     let Some(resource) = request.resource_metrics.into_iter().next() else {
