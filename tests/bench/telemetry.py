@@ -12,7 +12,7 @@ from daemon import Daemon
 from measuring import cpu_seconds, in_turns, median, run, table
 from scrape import OPENMETRICS, scrape
 
-STEPS, TOKENS = 300, 8 * 128
+STEPS, TOKENS = 200, 8 * 128
 RECIPE = """
 name = "telemetry"
 model = "demo-gpt2"
