@@ -15,6 +15,8 @@ pub struct Request {
     pub content_type: String,
     /// Its body.
     pub body: Vec<u8>,
+    /// What was answered.
+    pub answer: &'static str,
 }
 
 /// Listens as long as the test runs.
@@ -69,7 +71,7 @@ impl Listener {
     }
 }
 
-fn take(stream: TcpStream, answer: &str) -> Option<Request> {
+fn take(stream: TcpStream, answer: &'static str) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
@@ -78,6 +80,7 @@ fn take(stream: TcpStream, answer: &str) -> Option<Request> {
         authorization: String::new(),
         content_type: String::new(),
         body: Vec::new(),
+        answer,
     };
     let mut length = 0;
     loop {

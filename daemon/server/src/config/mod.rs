@@ -18,7 +18,7 @@ use begat_schemas::RefName;
 use begat_schemas::api::PrometheusTargets;
 
 pub use file::read_file;
-pub use otlp::{OtlpConfig, OtlpEnvironment};
+pub use otlp::{OtlpConfig, OtlpEnvironment, SECRET_VARIABLE};
 pub use raw::{RawConfig, RawDaemon, RawInbox, RawLog, RawOtlp, RawPrometheus, RawSlots};
 pub use resolve::{Environment, resolve};
 

@@ -3,15 +3,26 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::resolve::value;
 use super::{ConfigError, RawConfig};
 
+/// What would make another request of the one that is sent.
+const OWN_HEADERS: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+];
 const INTERVAL_SECONDS: f64 = 15.0;
 const INTERVAL_SECONDS_MAX: f64 = 86_400.0;
+
+/// The variable that may hold a secret: it is the daemon's, and is not handed on to what it starts.
+pub const SECRET_VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// OpenTelemetry's variables, as they were found.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +55,7 @@ impl OtlpEnvironment {
         let variable = |name: &str| variable(name).filter(|text| !text.is_empty());
         Self {
             endpoint: variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
-            headers: variable("OTEL_EXPORTER_OTLP_HEADERS").map(Secret),
+            headers: variable(SECRET_VARIABLE).map(Secret),
             resource_attributes: variable("OTEL_RESOURCE_ATTRIBUTES"),
             service_name: variable("OTEL_SERVICE_NAME"),
             disabled: variable("OTEL_SDK_DISABLED"),
@@ -94,8 +105,9 @@ pub(super) fn otlp(
 fn endpoint(key: &str, text: &str) -> Result<String, ConfigError> {
     let expected = "http://HOST:PORT of an OpenTelemetry collector; begatd speaks no TLS, a collector beside it does";
     let wrong = || {
-        // Whatever precedes an @ may be a password.
+        // Whatever precedes an @, or follows a ?, may be a password.
         let shown = text.rsplit('@').next().unwrap_or_default();
+        let shown = shown.split(['?', '#']).next().unwrap_or_default();
         value(key, expected, shown)
     };
     let url = Url::parse(text).map_err(|_| wrong())?;
@@ -134,9 +146,13 @@ fn headers_of(text: &Secret) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     for (name, text) in pairs(&text.0).ok_or_else(wrong)? {
         let name = HeaderName::try_from(name).map_err(|_| wrong())?;
-        let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
+        if OWN_HEADERS.contains(&name) {
+            let expected = "no header that begatd sets itself";
+            return Err(value(key, expected, name));
+        }
+        let mut text = HeaderValue::try_from(text).map_err(|_| wrong())?;
+        text.set_sensitive(true);
+        headers.insert(name, text);
     }
     Ok(headers)
 }
@@ -241,6 +257,14 @@ mod tests {
                 && !told.contains("hush"),
             "{told}"
         );
+        let framing = OtlpEnvironment {
+            headers: Some(Secret("host=evil".to_owned())),
+            ..OtlpEnvironment::default()
+        };
+        let told = resolved(Some("http://a:1"), &framing).unwrap_err();
+        assert!(told.contains("no header that begatd sets itself"), "{told}");
+        let told = resolved(Some("http://a:1/?token=hush"), &environment).unwrap_err();
+        assert!(!told.contains("hush"), "{told}");
         let told = resolved(Some("http://user:hush@a:1"), &environment).unwrap_err();
         assert!(!told.contains("hush"), "{told}");
     }

@@ -13,6 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::config::SECRET_VARIABLE;
+
 use super::process::{identify, is_alive, members};
 use super::{Executor, ExecutorError, Held, Process, Stop, Waiting};
 
@@ -46,6 +48,8 @@ impl Executor for LocalExecutor {
             source,
         };
         let mut child = Command::new(&self.program)
+            // A secret of the daemon's, which no stage needs.
+            .env_remove(SECRET_VARIABLE)
             .arg("stage-parent")
             .arg(work)
             .stdin(Stdio::piped())

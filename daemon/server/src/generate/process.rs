@@ -15,6 +15,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use crate::config::SECRET_VARIABLE;
+
 use super::protocol::{Ask, Cancel, Remaining, Reply, line};
 use super::{GeneratorOptions, Place};
 
@@ -42,6 +44,7 @@ impl Process {
     /// Starts the program.
     pub(super) fn start(options: &GeneratorOptions, place: Place) -> Result<Arc<Self>, String> {
         let mut child = Command::new(&options.program)
+            .env_remove(SECRET_VARIABLE)
             .arg("serve")
             .args(["--device", place.device.as_str()])
             .args(["--threads", &options.threads.to_string()])

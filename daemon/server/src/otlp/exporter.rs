@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use begat_schemas::Time;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -81,6 +81,11 @@ impl Spans {
         dropped
     }
 
+    /// How many wait.
+    fn waiting(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.lock().spans.len())
+    }
+
     /// The first of them, and how many will have left once these did.
     fn batch(&self) -> (Vec<Span>, u64) {
         let Some(queue) = &self.0 else {
@@ -116,8 +121,8 @@ pub async fn export(engine: Engine, config: OtlpConfig, stop: CancellationToken)
     let mut exporter = Exporter {
         resource: Resource::new(&config.resource, &engine.config().data),
         began: Time::now(),
-        not_before: Instant::now(),
-        troubled: [false; 2],
+        not_before: [Instant::now(); 2],
+        troubles: [None, None],
         engine,
         sender,
     };
@@ -128,10 +133,16 @@ pub async fn export(engine: Engine, config: OtlpConfig, stop: CancellationToken)
             _ = turns.tick() => false,
             () = stop.cancelled() => true,
         };
-        if Instant::now() >= exporter.not_before {
-            exporter.turn().await;
-        }
         if ending {
+            // The last word: a pause that the collector asked for would be for ever.
+            exporter.not_before = [Instant::now(); 2];
+        }
+        exporter.turn().await;
+        if ending {
+            let left = exporter.engine.spans().waiting();
+            if left > 0 {
+                tracing::warn!("{left} spans were never taken, and are lost");
+            }
             return;
         }
     }
@@ -142,26 +153,29 @@ struct Exporter {
     sender: Sender,
     resource: Resource,
     began: Time,
-    /// When the collector wants to hear again.
-    not_before: Instant,
-    /// Whether the last request of each signal did not go through: said once, not at every turn.
-    troubled: [bool; 2],
+    /// When the collector wants to hear of each signal again.
+    not_before: [Instant; 2],
+    /// What last became of each signal, if it did not go through: said once, not at every turn.
+    troubles: [Option<String>; 2],
 }
 
 impl Exporter {
     async fn turn(&mut self) {
-        if self.tell_metrics().await {
+        let now = Instant::now();
+        if now >= self.not_before[Signal::Metrics as usize] {
+            self.tell_metrics().await;
+        }
+        if now >= self.not_before[Signal::Traces as usize] {
             self.tell_spans().await;
         }
     }
 
-    /// Whether the collector answered.
-    async fn tell_metrics(&mut self) -> bool {
+    async fn tell_metrics(&mut self) {
         let (families, exemplars) = match self.engine.metric_families().await {
             Ok(gathered) => gathered,
             Err(error) => {
                 tracing::warn!("no metrics to send: {error}");
-                return true;
+                return;
             }
         };
         let request = metrics::request(
@@ -172,7 +186,7 @@ impl Exporter {
             Time::now(),
         );
         let sent = self.sender.send(Signal::Metrics, &request).await;
-        self.heard(Signal::Metrics, sent)
+        self.heard(Signal::Metrics, &sent);
     }
 
     async fn tell_spans(&mut self) {
@@ -182,12 +196,14 @@ impl Exporter {
             if batch.is_empty() {
                 return;
             }
-            let sent = self
-                .sender
-                .send(Signal::Traces, &self.spans_request(batch))
-                .await;
-            if !self.heard(Signal::Traces, sent) {
-                return;
+            let length = batch.len();
+            let request = self.spans_request(batch);
+            let sent = self.sender.send(Signal::Traces, &request).await;
+            self.heard(Signal::Traces, &sent);
+            match sent {
+                Sent::Later(..) => return,
+                Sent::Refused(_) => self.engine.telemetry().otlp().dropped(length),
+                Sent::Accepted { .. } => {}
             }
             spans.done(end);
         }
@@ -207,26 +223,36 @@ impl Exporter {
         }
     }
 
-    /// Counts and says what became of a request; whether the collector is done with it.
-    fn heard(&mut self, signal: Signal, sent: Sent) -> bool {
-        let (outcome, problem) = match &sent {
-            Sent::Accepted { complaint } => ("accepted", complaint.clone()),
-            Sent::Refused(problem) => ("refused", Some(problem.clone())),
-            Sent::Later(problem, _) => ("unreachable", Some(problem.clone())),
+    /// Counts and says what became of a request.
+    fn heard(&mut self, signal: Signal, sent: &Sent) {
+        let (outcome, problem) = match sent {
+            Sent::Accepted { complaint } => {
+                let in_part = complaint
+                    .as_ref()
+                    .map(|complaint| format!("sent, but {complaint}"));
+                ("accepted", in_part)
+            }
+            Sent::Refused(problem) => ("refused", Some(format!("refused: {problem}"))),
+            Sent::Later(problem, None) => ("unreachable", Some(format!("not sent: {problem}"))),
+            Sent::Later(problem, Some(pause)) => {
+                let waiting = format!(
+                    "not sent: {problem}, and asked for {} s of silence",
+                    pause.as_secs()
+                );
+                self.not_before[signal as usize] = Instant::now() + *pause;
+                ("unreachable", Some(waiting))
+            }
         };
         self.engine.telemetry().otlp().sent(signal, outcome);
-        let troubled = &mut self.troubled[signal as usize];
-        match (&problem, *troubled) {
-            (Some(problem), false) => tracing::warn!("{} not sent: {problem}", signal.name()),
-            (None, true) => tracing::info!("{} are sent again", signal.name()),
+        let before = &mut self.troubles[signal as usize];
+        match &problem {
+            Some(problem) if before.as_ref() != Some(problem) => {
+                tracing::warn!("{} {problem}", signal.name());
+            }
+            None if before.is_some() => tracing::info!("{} are sent again", signal.name()),
             _ => {}
         }
-        *troubled = problem.is_some();
-        if let Sent::Later(_, pause) = sent {
-            self.not_before = Instant::now() + pause.unwrap_or(Duration::ZERO);
-            return false;
-        }
-        true
+        *before = problem;
     }
 }
 

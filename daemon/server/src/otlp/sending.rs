@@ -15,6 +15,10 @@ use crate::config::OtlpConfig;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The most of an answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Shorter words of a header's value are not struck out of messages: they would be in any text.
+const SECRET_CHARACTERS_MIN: usize = 7;
+/// The most of a collector's own words that is told.
+const COMPLAINT_CHARACTERS_MAX: usize = 200;
 /// The longest pause that a collector may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
@@ -38,6 +42,8 @@ pub(super) enum Sent {
 pub(super) struct Sender {
     client: Client,
     endpoint: String,
+    /// Values of headers, which no message may repeat.
+    secrets: Vec<String>,
 }
 
 impl Sender {
@@ -53,6 +59,7 @@ impl Sender {
         Ok(Self {
             client,
             endpoint: config.endpoint.clone(),
+            secrets: secrets(config),
         })
     }
 
@@ -66,9 +73,38 @@ impl Sender {
         match request.send().await {
             // The error names the URL, which holds no secret: a name and password in it are refused.
             Err(error) => Sent::Later(causes(&error), None),
-            Ok(answer) => judge(signal, answer).await,
+            Ok(answer) => self.without_secrets(judge(signal, answer).await),
         }
     }
+
+    /// A collector may repeat what it was sent.
+    fn without_secrets(&self, sent: Sent) -> Sent {
+        match sent {
+            Sent::Accepted {
+                complaint: Some(complaint),
+            } => {
+                let struck = self.secrets.iter();
+                let struck = struck.fold(complaint, |text, secret| {
+                    text.replace(secret, "(not shown)")
+                });
+                Sent::Accepted {
+                    complaint: Some(struck),
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+/// The values of headers, and their words: a token stands behind the word `Bearer`.
+fn secrets(config: &OtlpConfig) -> Vec<String> {
+    let values = config
+        .headers
+        .values()
+        .filter_map(|value| value.to_str().ok());
+    let parts = values.flat_map(|value| std::iter::once(value).chain(value.split_whitespace()));
+    let secret = parts.filter(|part| part.len() >= SECRET_CHARACTERS_MIN);
+    secret.map(str::to_owned).collect()
 }
 
 async fn judge(signal: Signal, answer: Response) -> Sent {
@@ -126,7 +162,17 @@ fn complaint(signal: Signal, body: &[u8]) -> Option<String> {
             (part.rejected_spans, part.error_message)
         }
     };
-    (refused > 0 || !message.is_empty()).then(|| format!("{refused} refused: {message}"))
+    (refused > 0 || !message.is_empty())
+        .then(|| format!("{refused} were refused: {}", one_line(&message)))
+}
+
+/// A collector's words, which may be anything: short, on one line, without control characters.
+fn one_line(text: &str) -> String {
+    let plain = text.chars().map(|character| match character.is_control() {
+        true => ' ',
+        false => character,
+    });
+    plain.take(COMPLAINT_CHARACTERS_MAX).collect()
 }
 
 fn causes(error: &reqwest::Error) -> String {
@@ -138,4 +184,60 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sender(value: &'static str) -> Sender {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static(value));
+        let config = OtlpConfig {
+            endpoint: "http://collector:4318".to_owned(),
+            interval: Duration::from_secs(15),
+            headers,
+            resource: Vec::new(),
+        };
+        Sender::new(&config).unwrap()
+    }
+
+    fn answer(message: String) -> Vec<u8> {
+        let partial_success = Some(ExportTracePartialSuccess {
+            rejected_spans: 5,
+            error_message: message,
+        });
+        ExportTraceServiceResponse { partial_success }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_collectors_words_are_short_and_forge_no_line() {
+        let words = format!("\u{1b}[31mred\nFAKE line{}", "x".repeat(10_000));
+        let told = complaint(Signal::Traces, &answer(words)).unwrap();
+        assert!(
+            told.starts_with("5 were refused:  [31mred FAKE line"),
+            "{told}"
+        );
+        assert!(told.len() < 300 && !told.contains(char::is_control));
+        assert_eq!(complaint(Signal::Traces, b"no protobuf"), None);
+        assert_eq!(complaint(Signal::Metrics, b""), None);
+    }
+
+    #[test]
+    fn a_secret_that_a_collector_repeats_is_struck_out() {
+        let sent = Sent::Accepted {
+            complaint: Some("no access with Basic sekrit123, see sekrit123".to_owned()),
+        };
+        let Sent::Accepted { complaint } = sender("Basic sekrit123").without_secrets(sent) else {
+            panic!("it was accepted");
+        };
+        let told = complaint.unwrap();
+        assert!(
+            !told.contains("sekrit123") && told.contains("(not shown)"),
+            "{told}"
+        );
+    }
 }
