@@ -1,7 +1,8 @@
 //! Text that a model or a stage wrote, made safe for a terminal.
 //!
 //! Escape sequences can move the cursor, retitle the window or hide what was printed. They are removed, and so is every
-//! other control character but tab and line feed. The filter keeps its state, because a sequence may be cut in two.
+//! other control character but tab and line feed, and what turns the direction of the text after it or has no width to be
+//! seen by. The filter keeps its state, because a sequence may be cut in two.
 
 /// Removes escape sequences and control characters from pieces of text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,11 +49,16 @@ impl Printable {
             (State::Control, ' '..='?') => (State::Control, false),
             (State::Control, '@'..='~') => (State::Text, false),
             (_, '\n' | '\t') => (State::Text, true),
-            (_, other) => (State::Text, !other.is_control()),
+            (_, other) => (State::Text, !other.is_control() && !misleads(other)),
         };
         self.state = next;
         keep
     }
+}
+
+/// Marks of direction, joiners and the byte order mark.
+fn misleads(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A whole text, made safe.
@@ -77,6 +83,7 @@ mod tests {
             ("a\rb\u{8}c\u{7f}", "abc"),
             ("\u{1b}(Bx", "x"),
             ("é→日", "é→日"),
+            ("abc\u{202e}fed\u{200b}", "abcfed"),
             ("\u{1b}\u{1b}[1mx", "x"),
         ] {
             assert_eq!(printable(text), expected, "{text:?}");

@@ -173,6 +173,27 @@ fn a_collector_gets_the_metrics_and_a_trace_of_each_launch() {
 }
 
 #[test]
+fn stages_do_not_get_the_collectors_secret() {
+    let collector = Listener::new();
+    let home = configured(&collector);
+    let _daemon = home.start_with(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hush")]);
+    let recipe = home.path().join("env.toml");
+    std::fs::write(
+        home.path().join("env.sh"),
+        "env >&2\nmkdir -p \"$BEGAT_WORK/outputs/out\"\n: > \"$BEGAT_WORK/outputs/out/x\"\n",
+    )
+    .unwrap();
+    let text = "name = \"env\"\n[stages.env]\nkind = \"command\"\nsource = [\"env.sh\"]\nargv = [\"sh\", \"env.sh\"]\n\
+                outputs = { out = \"files\" }\n";
+    std::fs::write(&recipe, text).unwrap();
+    home.cli()
+        .ok(["launch", recipe.to_str().unwrap(), "--follow"]);
+    let log = home.cli().ok(["logs", "env/env"]);
+    assert!(log.contains("BEGAT_WORK="), "{log}");
+    assert!(!log.contains("hush"), "{log}");
+}
+
+#[test]
 fn spans_wait_for_a_collector_that_is_away() {
     let collector = Listener::new();
     collector.answer("503 Service Unavailable");

@@ -12,9 +12,6 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long the last telling of OpenTelemetry may take when the daemon stops.
-const LAST_EXPORT: std::time::Duration = std::time::Duration::from_secs(2);
-
 /// Stores checkpoints by content, runs training recipes, and records who begat whom.
 #[derive(Parser)]
 #[command(name = "begatd", version)]
@@ -166,7 +163,9 @@ fn environment() -> Result<Environment, Failure> {
         gpus: (0..=255)
             .filter(|gpu| Path::new(&format!("/dev/nvidia{gpu}")).exists())
             .collect(),
-        otlp: OtlpEnvironment::read(|name| std::env::var(name).ok()),
+        otlp: OtlpEnvironment::read(|name| {
+            Some(std::env::var_os(name)?.to_string_lossy().into_owned())
+        }),
         executable: std::env::current_exe()?,
     })
 }
@@ -195,8 +194,7 @@ fn serve(config: Config) -> Result<(), Failure> {
         let served = http::serve(engine.clone(), shutdown).await;
         if let Some((stop, task)) = exporter {
             stop.cancel();
-            // A collector that does not answer must not keep a stopped daemon.
-            let _ = tokio::time::timeout(LAST_EXPORT, task).await;
+            let _ = task.await;
         }
         engine.stop().await;
         served.map(|()| engine).map_err(Failure::from)

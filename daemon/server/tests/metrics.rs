@@ -176,6 +176,28 @@ async fn a_run_is_counted_and_shown_and_shown_again_when_it_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn launches_that_start_a_run_at_the_same_moment_are_all_shown_at_it() {
+    let data = tempfile::tempdir().unwrap();
+    let engine = open(data.path(), LONG).await;
+    for round in 0..10 {
+        let script = format!("true {round}; {TRAINED}");
+        let launches =
+            ["one", "two", "three"].map(|recipe| engine.launch(request(recipe, &script)));
+        let [one, two, three] = launches;
+        let (one, two, three) = tokio::join!(one, two, three);
+        for launch in [one, two, three] {
+            let launch = launch.unwrap().launch.to_string();
+            let series = format!("begat_launch_run_info{{launch=\"{launch}\"");
+            until(&engine, "the launch at its run", |text| {
+                text.contains(&series).then_some(())
+            })
+            .await;
+        }
+    }
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_earlier_daemon_made_is_shown_when_it_is_found() {
     let data = tempfile::tempdir().unwrap();
     let engine = open(data.path(), LONG).await;

@@ -119,6 +119,7 @@ fn keys() -> mpsc::Receiver<Event> {
 struct Signals {
     terminate: Signal,
     hang_up: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -129,6 +130,7 @@ impl Signals {
         Ok(Self {
             terminate: wait_for(SignalKind::terminate())?,
             hang_up: wait_for(SignalKind::hangup())?,
+            quit: wait_for(SignalKind::quit())?,
         })
     }
 
@@ -136,6 +138,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.hang_up.recv() => "SIGHUP",
+            _ = self.quit.recv() => "SIGQUIT",
         }
     }
 }

@@ -4,22 +4,15 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::text::Printable;
 
-/// Removes from pieces of text what could do more than be read: control characters and escape sequences, and those
-/// characters that turn the direction of what follows or have no width to be seen by.
+/// Removes from pieces of text what could do more than be read, and tabs, whose width depends on where they stand.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cleaner(Printable);
 
 impl Cleaner {
     /// What of the next piece may be shown; line feeds stay, tabs are spaces.
     pub fn filter(&mut self, piece: &str) -> String {
-        let printable = self.0.filter(piece).replace('\t', "    ");
-        printable.chars().filter(|&one| !misleads(one)).collect()
+        self.0.filter(piece).replace('\t', "    ")
     }
-}
-
-/// Marks of direction, joiners and the byte order mark.
-fn misleads(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// One line that may be shown.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use begat_ledger::journal::{Decoded, Decoder, Summary};
 use begat_schemas::{AttemptId, Device, LaunchId, Purpose, RecipeName, RunId, RunState, StageName};
-
 use prometheus::proto::MetricFamily;
 
 use super::{Engine, EngineError, Shared};
@@ -47,9 +46,7 @@ impl Engine {
         })
         .await
     }
-}
 
-impl Engine {
     /// All metrics as they stand now, as families with their samples.
     pub(crate) async fn metric_families(
         &self,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use begat_schemas::Time;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -19,6 +19,8 @@ use crate::engine::Engine;
 
 /// Spans that wait for a collector; beyond these the oldest are dropped.
 const QUEUE_MAX: usize = 4096;
+/// How long the last telling may take when the daemon stops.
+const LAST_TURN: Duration = Duration::from_secs(2);
 /// Spans in one request.
 const BATCH_MAX: usize = 512;
 
@@ -129,23 +131,16 @@ pub async fn export(engine: Engine, config: OtlpConfig, stop: CancellationToken)
     let mut turns = tokio::time::interval(config.interval);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let ending = tokio::select! {
-            _ = turns.tick() => false,
-            () = stop.cancelled() => true,
-        };
-        if ending {
-            // The last word: a pause that the collector asked for would be for ever.
-            exporter.not_before = [Instant::now(); 2];
+        tokio::select! {
+            _ = turns.tick() => {}
+            () = stop.cancelled() => break,
         }
-        exporter.turn().await;
-        if ending {
-            let left = exporter.engine.spans().waiting();
-            if left > 0 {
-                tracing::warn!("{left} spans were never taken, and are lost");
-            }
-            return;
+        tokio::select! {
+            () = exporter.turn() => {}
+            () = stop.cancelled() => break,
         }
     }
+    exporter.last_turn().await;
 }
 
 struct Exporter {
@@ -167,6 +162,16 @@ impl Exporter {
         }
         if now >= self.not_before[Signal::Traces as usize] {
             self.tell_spans().await;
+        }
+    }
+
+    /// A pause that the collector asked for would be for ever, and one that does not answer must not keep a stopped daemon.
+    async fn last_turn(&mut self) {
+        self.not_before = [Instant::now(); 2];
+        let _ = tokio::time::timeout(LAST_TURN, self.turn()).await;
+        let left = self.engine.spans().waiting();
+        if left > 0 {
+            tracing::warn!("{left} spans were never taken, and are lost");
         }
     }
 

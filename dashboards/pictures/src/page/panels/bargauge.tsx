@@ -1,40 +1,21 @@
-import {
-	type FieldDisplay,
-	type ReduceDataOptions,
-	VizOrientation,
-	getDisplayProcessor,
-	getDisplayValueAlignmentFactors,
-	getFieldDisplayValues,
-} from '@grafana/data';
+import { VizOrientation, getDisplayProcessor } from '@grafana/data';
 import type { BarGaugeDisplayMode, BarGaugeNamePlacement, BarGaugeValueMode } from '@grafana/schema';
 import { BarGauge, VizRepeater } from '@grafana/ui';
 import type { Drawn } from './kinds';
+import { repeated } from './values';
 
 const ITEM_SPACING = 10;
 
 /** One bar a value. */
-export function Bars({ frames, config, options, width, height, theme, replaceVariables }: Drawn) {
-	const values = () =>
-		getFieldDisplayValues({
-			data: frames,
-			fieldConfig: config,
-			reduceOptions: options.reduceOptions as ReduceDataOptions,
-			replaceVariables,
-			theme,
-			timeZone: 'utc',
-		});
+export function Bars(drawn: Drawn) {
+	const { options, theme } = drawn;
 	return (
 		<VizRepeater
-			getValues={values}
-			getAlignmentFactors={(all: FieldDisplay[]) => getDisplayValueAlignmentFactors(all)}
-			width={width}
-			height={height}
+			{...repeated(drawn)}
 			minVizWidth={options.minVizWidth as number}
 			minVizHeight={options.minVizHeight as number}
 			maxVizHeight={options.maxVizHeight as number}
 			itemSpacing={ITEM_SPACING}
-			source={frames}
-			renderCounter={0}
 			orientation={options.orientation as VizOrientation}
 			renderValue={({ value, width, height, orientation, alignmentFactors, count }) => (
 				<BarGauge

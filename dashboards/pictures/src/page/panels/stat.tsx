@@ -1,10 +1,4 @@
-import {
-	type FieldDisplay,
-	type ReduceDataOptions,
-	VizOrientation,
-	getDisplayValueAlignmentFactors,
-	getFieldDisplayValues,
-} from '@grafana/data';
+import { VizOrientation } from '@grafana/data';
 import {
 	BigValue,
 	type BigValueColorMode,
@@ -14,26 +8,14 @@ import {
 	VizRepeater,
 } from '@grafana/ui';
 import type { Drawn } from './kinds';
+import { repeated } from './values';
 
 /** Single values, large. */
-export function Stat({ frames, config, options, width, height, theme, replaceVariables }: Drawn) {
-	const values = () =>
-		getFieldDisplayValues({
-			data: frames,
-			fieldConfig: config,
-			reduceOptions: options.reduceOptions as ReduceDataOptions,
-			replaceVariables,
-			theme,
-			timeZone: 'utc',
-		});
+export function Stat(drawn: Drawn) {
+	const { options, theme } = drawn;
 	return (
 		<VizRepeater
-			getValues={values}
-			getAlignmentFactors={(all: FieldDisplay[]) => getDisplayValueAlignmentFactors(all)}
-			width={width}
-			height={height}
-			source={frames}
-			renderCounter={0}
+			{...repeated(drawn)}
 			autoGrid
 			orientation={(options.orientation as VizOrientation) ?? VizOrientation.Auto}
 			renderValue={({ value, width, height, alignmentFactors, count }) => (
